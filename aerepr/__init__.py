@@ -1,0 +1,1 @@
+"""Structured representation learning with autoencoders."""

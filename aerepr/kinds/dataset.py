@@ -1,0 +1,113 @@
+"""Contract of a data set: rows, factors, splits, and a view of raw rows as a batch.
+
+`values` is what stays in memory: uint8 images (N, H, W, C) or float32 vectors (N, F). A data set that draws its rows
+overrides `take`. Both run on the training device, so neither may leave it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from aerepr.kinds.batch import Batch
+from aerepr.kinds.shape import DataShape
+from aerepr.spec.data import DatasetSpec
+
+if TYPE_CHECKING:
+    from aerepr.kinds.step import Noise
+
+
+@dataclass(frozen=True)
+class DataContext:
+    """Where a data set finds its files (paths in a spec are relative to `folder`) and may keep what it computed."""
+
+    folder: Path
+    cache: Path
+
+
+@dataclass(frozen=True)
+class FactorInfo:
+    """One ground-truth factor: its name and number of classes (0 when its labels are unknown)."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a component may know of the data when it is built."""
+
+    shape: DataShape
+    train_size: int
+    factors: tuple[FactorInfo, ...] = ()
+    labels: int = 0
+    frames: int = 1
+
+
+class TrainingData(Protocol):
+    """The training split as `setup` sees it."""
+
+    @property
+    def info(self) -> DataInfo: ...
+
+    def examples(self, count: int) -> Tensor:
+        """The first `count` rows (all, if fewer) of a seeded permutation of the training split, (n, *shape)."""
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """The whole training split once, in row order."""
+
+
+class Factors(Protocol):
+    """A factor table: `aerepr.data.factors.FactorTable` is one."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def sizes(self) -> tuple[int, ...]: ...
+
+    def select(self, subset: Mapping[str, Sequence[int]]) -> object:
+        """Row numbers whose class indices are among those listed, for every factor named."""
+
+    def take(self, rows: object) -> object:
+        """Class indices (n, factors) of some rows."""
+
+
+class Dataset(ABC):
+    """Rows of one shape. Components derive from this and set `shape`, `values` and, where known, `factors`."""
+
+    Spec: ClassVar[type[DatasetSpec]] = DatasetSpec
+
+    shape: DataShape
+    factors: Factors | None = None
+    notes: Sequence[str] = ()
+    labels: int = 0
+    frames: int = 1
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    @abstractmethod
+    def resident(self) -> Tensor:
+        """What must be on the device for `take` to work there, loaded or drawn at the first call."""
+
+    def take(self, resident: Tensor, rows: Tensor) -> Tensor:
+        """Raw rows from the resident tensor: uint8 (B, H, W, C) or float32 (B, F), on its device."""
+        return resident[rows]
+
+    def view(self, raw: Tensor, rows: Tensor, factors: Tensor | None, noise: Noise | None) -> Batch:
+        """A batch from raw rows, on their device. `noise` is None where a view must be deterministic."""
+        x = raw.permute(0, 3, 1, 2).to(torch.float32) / 255 if self.shape.is_image else raw
+        return Batch(x=x, rows=rows, factors=factors)
+
+    def published_splits(self) -> Mapping[str, object] | None:
+        """Splits the data set was published with, by name, as row numbers; None: drawn by seed."""
+        return None
+

@@ -1,0 +1,29 @@
+"""Contract of a metric: named numbers about codes, a run, or several runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+from aerepr.spec.base import ComponentSpec
+
+
+class Metric(ABC):
+    """Named numbers with their protocol.
+
+    Attributes:
+        needs: what `compute` takes: `codes` (codes (N, D) and factor classes (N, factors), numpy), `run` (a RunView),
+            `runs` (a list of them).
+        protocol: how the numbers come about, in one line; printed beside them.
+    """
+
+    Spec: ClassVar[type[ComponentSpec]] = ComponentSpec
+    needs: ClassVar[Literal["codes", "run", "runs"]]
+    protocol: ClassVar[str]
+
+    @abstractmethod
+    def __init__(self, spec: ComponentSpec) -> None: ...
+
+    @abstractmethod
+    def compute(self, *subject: Any) -> dict[str, float]:
+        """The numbers, keyed `metric.field`."""

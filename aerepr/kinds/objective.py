@@ -1,0 +1,42 @@
+"""Contract of an objective: which losses a step has."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from aerepr.kinds.part import Part
+from aerepr.kinds.run import Model
+from aerepr.kinds.step import Step, Terms
+
+
+class Objective(Part):
+    """Named losses of one batch. The default, `elbo`, is distortion plus the weighted regularizers.
+
+    Attributes:
+        regularizers: whether it calls `regularize`; if not, listing any regularizer is a spec error.
+        order: 2 if the loss itself contains gradients, so that double backward occurs and evaluation needs autograd.
+    """
+
+    regularizers: ClassVar[bool] = True
+    order: ClassVar[int] = 1
+
+    @abstractmethod
+    def forward(self, model: Model, step: Step, regularize: Callable[[Step], Terms]) -> Terms:
+        """The terms of the loss.
+
+        Args:
+            model: the autoencoder; `model.infer(step)` fills a step.
+            step: batch, noise and step number; codes are drawn in `step.mode`.
+            regularize: gives the weighted regularizer terms of a filled step.
+
+        Returns:
+            name to `Term(raw, weight)`, each raw value 0-dim, nats an example. Their weighted sum is minimised.
+        """
+
+    def exports(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """Further modules every exporter writes: name to (module, example inputs), tensors in, tensors out."""
+        return {}

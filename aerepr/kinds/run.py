@@ -1,0 +1,68 @@
+"""A run as metrics, exporters and traversals see it: the model, its codes and, where at hand, its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from aerepr.kinds.batch import Batch
+    from aerepr.kinds.dataset import DataInfo
+    from aerepr.kinds.decoder import Decoder
+    from aerepr.kinds.encoder import Encoder
+    from aerepr.kinds.layout import LatentLayout
+    from aerepr.kinds.likelihood import Likelihood
+    from aerepr.kinds.objective import Objective
+    from aerepr.kinds.posterior import Posterior
+    from aerepr.kinds.prior import Prior
+    from aerepr.kinds.sampler import Sampler
+    from aerepr.kinds.step import Mode, Step
+    from aerepr.spec.run import RunSpec
+
+
+class Model(Protocol):
+    """An autoencoder, composed."""
+
+    encoder: Encoder
+    posterior: Posterior
+    prior: Prior
+    decoder: Decoder
+    likelihood: Likelihood
+
+    def infer(self, step: Step) -> Step:
+        """The step with parameters, distributions, codes and decoder output filled in."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes (B, D) of data in data units, in `represent` mode."""
+
+    def decode(self, z_BD: Tensor) -> Tensor:
+        """Decoded examples (B, *shape) in data units."""
+
+
+class RunView(Protocol):
+    """One run. `batches`, and whatever uses it, needs the data set; everything else needs the run directory alone."""
+
+    spec: RunSpec
+    model: Model
+    objective: Objective
+    sampler: Sampler
+    info: DataInfo
+
+    @property
+    def layout(self) -> LatentLayout: ...
+
+    @property
+    def codes(self) -> Tensor:
+        """Codes of up to 10,000 training examples in `represent` mode, (N, D)."""
+
+    def step(self, batch: Batch, mode: Mode) -> Step:
+        """A step over a batch outside training, with noise of its own, for `model.infer` and the objective."""
+
+    def batches(self, split: Literal["train", "valid", "test"]) -> Iterator[Batch]:
+        """The data of a split, once, in row order.
+
+        Raises:
+            DataError: the data set is not at hand.
+        """

@@ -1,0 +1,71 @@
+"""One step as objectives and regularizers see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from aerepr.kinds.batch import Batch
+
+Law = Literal["uniform", "normal"]
+
+# How a posterior turns its parameters into a code. `soft` and `hard` exist where a relaxation does.
+Mode = Literal["sample", "represent", "soft", "hard"]
+
+
+class Noise(Protocol):
+    """Counter-based noise, a function of (seed, step, name, global row): never of the global generator."""
+
+    def __call__(self, name: str, law: Law, shape: tuple[int, ...], per: Literal["row", "batch"] = "row") -> Tensor:
+        """Noise of shape (B, *shape), one draw a row, or (*shape,) when `per` is "batch".
+
+        Args:
+            name: tells uses apart; the same name in the same step gives the same numbers.
+            law: uniform on the open interval (0, 1), or standard normal.
+        """
+
+
+@dataclass(frozen=True)
+class Step:
+    """A batch and, once `model.infer` has run, everything computed from it.
+
+    Attributes:
+        batch: the data.
+        noise: this step's noise for this batch.
+        number: global step, int64, 0-dim, on the device (so that a captured step can be replayed).
+        dataset_size: rows of the training data in use.
+        mode: how codes are drawn: `sample` in training, `represent` in validation.
+        params_BDK: the encoder's output. posterior, prior, likelihood: distributions. z_BD: the code drawn.
+        raw: the decoder's output.
+        extra: further batches of the same step, encoded, for regularizers that ask for them (`extra_batches`).
+    """
+
+    batch: Batch
+    noise: Noise
+    number: Tensor
+    dataset_size: int
+    mode: Mode = "sample"
+    params_BDK: Tensor = None  # type: ignore[assignment]  # filled by `model.infer`
+    posterior: Distribution = None  # type: ignore[assignment]
+    prior: Distribution = None  # type: ignore[assignment]
+    z_BD: Tensor = None  # type: ignore[assignment]
+    raw: Tensor = None  # type: ignore[assignment]
+    likelihood: Distribution = None  # type: ignore[assignment]
+    extra: tuple[Step, ...] = ()
+
+
+class Term(NamedTuple):
+    """One named part of the loss: nats an example, and the weight it enters the total with."""
+
+    raw: Tensor
+    weight: Tensor | float = 1.0
+
+    @property
+    def weighted(self) -> Tensor:
+        return self.raw * self.weight
+
+
+Terms = dict[str, Term]

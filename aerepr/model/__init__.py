@@ -1,0 +1,1 @@
+"""Composition: a validated spec becomes modules."""

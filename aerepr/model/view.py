@@ -1,0 +1,73 @@
+"""A run as metrics, exporters and traversals see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from aerepr.errors import DataError
+from aerepr.kinds.batch import Batch
+from aerepr.kinds.dataset import DataInfo
+from aerepr.kinds.layout import LatentLayout
+from aerepr.kinds.objective import Objective
+from aerepr.kinds.sampler import Sampler
+from aerepr.kinds.step import Mode, Step
+from aerepr.layers.noise import StepNoise
+from aerepr.model.autoencoder import Autoencoder
+from aerepr.model.system import System
+from aerepr.spec.run import RunSpec
+
+Split = Literal["train", "valid", "test"]
+
+
+class View:
+    """A `RunView` over a system, fitted sampler and codes; with data where `source` is given.
+
+    Args:
+        source: gives the batches of a split; None where the data set is not at hand.
+        gallery: test examples kept with the run, (G, *shape) in data units.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        system: System,
+        sampler: Sampler,
+        info: DataInfo,
+        codes: Tensor,
+        gallery: Tensor,
+        source: Callable[[Split], Iterator[Batch]] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.system = system
+        self.sampler = sampler
+        self.info = info
+        self.codes = codes
+        self.gallery = gallery
+        self._source = source
+
+    @property
+    def model(self) -> Autoencoder:
+        return self.system.model
+
+    @property
+    def objective(self) -> Objective:
+        objective: Objective = self.system.objective
+        return objective
+
+    @property
+    def layout(self) -> LatentLayout:
+        return self.system.layout
+
+    def step(self, batch: Batch, mode: Mode) -> Step:
+        number = torch.zeros((), dtype=torch.int64, device=batch.x.device)
+        noise = StepNoise(self.spec.seed, number, batch.rows, "view")
+        return Step(batch=batch, noise=noise, number=number, dataset_size=self.info.train_size, mode=mode)
+
+    def batches(self, split: Split) -> Iterator[Batch]:
+        if self._source is None:
+            raise DataError("this needs the run's data set, which was not given: pass --data, or keep the spec's files")
+        return self._source(split)

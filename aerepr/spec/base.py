@@ -1,0 +1,106 @@
+"""What every table of a spec shares: frozen, unknown keys refused, components found by name.
+
+A component's table is validated by the `Spec` class of the component it names, wherever that component comes from, and
+every problem keeps its dotted path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+
+from aerepr.errors import AereprError
+from aerepr.registry.registry import Registry
+
+
+class Table(BaseModel):
+    """One table of a spec."""
+
+    # Infinities and NaN have no meaning as settings and would survive into every number of a run.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False, populate_by_name=True)
+
+
+class ComponentSpec(Table):
+    """The table of a component; its `Spec` derives from this and adds the component's own fields."""
+
+    name: str = Field(description="the component's name, as `aerepr plugins list` shows it")
+
+
+# A field a schedule may drive. The component keeps it in a 0-dim float32 buffer of the same name, and reads that.
+Schedulable = Annotated[float, Field(json_schema_extra={"schedulable": True})]
+
+
+def is_schedulable(spec: type[BaseModel], field: str) -> bool:
+    """Whether `[[train.schedules]]` may target this field."""
+    info = spec.model_fields.get(field)
+    extra = info.json_schema_extra if info is not None else None
+    return isinstance(extra, dict) and bool(extra.get("schedulable"))
+
+
+# A file or folder named in a spec, relative to the spec file. Only its last part counts in the spec hash.
+DataPath = Annotated[str, Field(json_schema_extra={"path": True})]
+
+
+def path_fields(spec: type[BaseModel]) -> list[str]:
+    """Names of the fields that hold a `DataPath`."""
+    extras = {name: info.json_schema_extra for name, info in spec.model_fields.items()}
+    return [name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("path")]
+
+
+@dataclass(frozen=True)
+class ComponentOf:
+    """Marks a field as the table of a component of one kind: `Annotated[ComponentSpec, ComponentOf("encoder")]`."""
+
+    kind: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self.validate, serialization=core_schema.plain_serializer_function_ser_schema(_dump, info_arg=True)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        registry = Registry()
+        options = []
+        for name in registry.names(self.kind):
+            try:
+                spec = registry.load(self.kind, name).Spec
+            except AereprError:
+                continue  # a broken plugin is reported by `plugins list` and must not stop the schema
+            shape = handler(spec.__pydantic_core_schema__)
+            options.append({"allOf": [shape, {"properties": {"name": {"const": name}}, "required": ["name"]}]})
+        return {"anyOf": options}
+
+    def validate(self, value: Any, info: ValidationInfo) -> ComponentSpec:
+        """The component's own spec, validated; errors keep their place inside the table."""
+        if isinstance(value, ComponentSpec):
+            return value
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError(
+                "component_table", "expected a table with a name, such as {{ name = \"...\" }}, got {found}", {"found": repr(value)}
+            )
+        name = value.get("name")
+        if not isinstance(name, str):
+            raise _at("name", f"expected the name of a {self.kind}, got {name!r}" if name is not None else f"missing: the name of a {self.kind}", name)
+        registry = info.context["registry"] if info.context else Registry()
+        try:
+            component = registry.load(self.kind, name)
+        except AereprError as cause:
+            raise _at("name", str(cause), name) from cause
+        return component.Spec.model_validate(dict(value), context=info.context)
+
+
+def _dump(value: ComponentSpec, info: core_schema.SerializationInfo) -> dict[str, Any]:
+    return value.model_dump(
+        mode=info.mode, exclude_unset=info.exclude_unset, exclude_none=info.exclude_none, by_alias=info.by_alias
+    )
+
+
+def _at(key: str, message: str, found: Any) -> ValidationError:
+    error = PydanticCustomError("component", "{message}", {"message": message})
+    return ValidationError.from_exception_data("component", [InitErrorDetails(type=error, loc=(key,), input=found)])

@@ -1,0 +1,191 @@
+"""From TOML to a spec: recipe, file and `--set` merged, then everything validated at once.
+
+Order: defaults < recipe < spec file < `--set a.b=c`, left to right. Tables merge key by key; scalars and arrays replace.
+A component table whose `name` differs from the recipe's replaces it whole, and a `[[list]]` replaces the recipe's list.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from aerepr.errors import AereprError, Problem, SpecError
+from aerepr.registry.registry import Registry
+from aerepr.spec.run import RunSpec
+
+
+def read_spec(path: Path, sets: Sequence[str] = (), registry: Registry | None = None) -> RunSpec:
+    """Read, merge and validate a spec file.
+
+    Args:
+        path: a TOML file; a recipe's name is taken from its `[model] recipe`.
+        sets: overrides, each `dotted.path=value` with a TOML value (a bare word is a string).
+        registry: what may be used; by default what is installed, with the `registry.toml` beside the spec.
+
+    Raises:
+        SpecError: the file cannot be read or is not TOML, or anything in it is wrong; lists every problem.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as cause:
+        raise SpecError(str(path), [Problem("", "no such file: give the path of a TOML spec")]) from cause
+    except (OSError, UnicodeDecodeError) as cause:
+        raise SpecError(str(path), [Problem("", f"cannot be read: {cause}")]) from cause
+    except tomllib.TOMLDecodeError as cause:
+        raise SpecError(str(path), [Problem("", f"not valid TOML: {cause}")]) from cause
+    return spec_from_tables(tables, sets, registry or Registry.beside(path.parent), str(path))
+
+
+def spec_from_tables(
+    tables: Mapping[str, Any], sets: Sequence[str] = (), registry: Registry | None = None, source: str = "spec"
+) -> RunSpec:
+    """The same, from tables that are already parsed."""
+    registry = registry or Registry()
+    changes = [_parse_set(item, source) for item in sets]
+    merged = _with_recipe(dict(tables), changes, registry, source)
+    for dotted, value in changes:
+        _apply_set(merged, dotted, value, source)
+    try:
+        return RunSpec.model_validate(merged, context={"registry": registry})
+    except ValidationError as cause:
+        raise SpecError(source, [_problem(error) for error in cause.errors()]) from cause
+
+
+def spec_from_json(text: str, source: str, registry: Registry | None = None) -> RunSpec:
+    """A resolved spec, as a run directory keeps it: every default written out, no recipe to apply.
+
+    Raises:
+        SpecError: not JSON, or a component it names is not installed here.
+    """
+    try:
+        return RunSpec.model_validate(json.loads(text), context={"registry": registry or Registry()})
+    except json.JSONDecodeError as cause:
+        raise SpecError(source, [Problem("", f"not valid JSON: {cause}")]) from cause
+    except ValidationError as cause:
+        raise SpecError(source, [_problem(error) for error in cause.errors()]) from cause
+
+
+def apply_sets(spec: RunSpec, sets: Sequence[str], registry: Registry | None = None, source: str = "--set") -> RunSpec:
+    """A resolved spec with overrides applied, such as the few that may change when a run is resumed."""
+    tables = spec.tables()
+    for dotted, value in (_parse_set(item, source) for item in sets):
+        _apply_set(tables, dotted, value, source)
+    return spec_from_json(json.dumps(tables), source, registry)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`: tables key by key, a component of another name whole, anything else replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            another = "name" in value and "name" in old and value["name"] != old["name"]
+            result[key] = dict(value) if another else merge(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _with_recipe(
+    tables: dict[str, Any], changes: list[tuple[str, Any]], registry: Registry, source: str
+) -> dict[str, Any]:
+    model = tables.get("model")
+    named = [value for dotted, value in changes if dotted == "model.recipe"]
+    name = named[-1] if named else model.get("recipe") if isinstance(model, Mapping) else None
+    if not isinstance(name, str):
+        return merge({}, tables)
+    try:
+        recipe, parameters = registry.recipe(name)
+    except AereprError as cause:
+        raise SpecError(source, [Problem("model.recipe", str(cause))]) from cause
+    return merge(recipe.resolve(parameters), tables)
+
+
+def _parse_set(item: str, source: str) -> tuple[str, Any]:
+    dotted, equals, text = item.partition("=")
+    if not equals or not dotted.strip():
+        raise SpecError(source, [Problem("--set", f'expected key=value such as train.steps=2000, got "{item}"')])
+    try:
+        return dotted.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return dotted.strip(), text  # a bare word is a string
+
+
+def _apply_set(tables: dict[str, Any], dotted: str, value: Any, source: str) -> None:
+    *path, last = dotted.split(".")
+    if dotted == "train.steps" and isinstance(value, int) and tables.get("train", {}).get("phases"):
+        _rescale(tables["train"], value, source)
+        return
+    place: Any = tables
+    for depth, key in enumerate(path):
+        where = ".".join(path[: depth + 1])
+        if isinstance(place, list):
+            place = _item(place, key, where, source)
+            continue
+        if not isinstance(place.get(key), (dict, list)):
+            if key in place and place[key] is not None:
+                raise SpecError(source, [Problem(f"--set {dotted}", f"{where} is a value, not a table")])
+            place[key] = {}
+        # Copied on the way down, so that a recipe's own tables are never written to.
+        place[key] = list(place[key]) if isinstance(place[key], list) else dict(place[key])
+        place = place[key]
+    if isinstance(place, list):
+        raise SpecError(source, [Problem(f"--set {dotted}", f"{'.'.join(path)} is a list: name one of its items, then a key")])
+    table = isinstance(value, dict) and isinstance(place.get(last), dict)
+    place[last] = merge(place[last], value) if table else value
+
+
+def _item(items: list[Any], key: str, where: str, source: str) -> dict[str, Any]:
+    """The list item whose id (or name, or position) is `key`, copied into the list so that it may be changed."""
+    for position, item in enumerate(items):
+        if isinstance(item, dict) and key in (item.get("id", item.get("name")), str(position)):
+            items[position] = dict(item)
+            return items[position]
+    known = ", ".join(str(item.get("id", item.get("name"))) for item in items if isinstance(item, dict))
+    raise SpecError(source, [Problem(f"--set {where}", f'no item "{key}" in this list; it has: {known or "none"}')])
+
+
+def _rescale(train: dict[str, Any], steps: int, source: str) -> None:
+    """Phases and schedules shortened or lengthened so that the phases sum to `steps`."""
+    phases = [dict(phase) for phase in train["phases"]]
+    total = sum(phase["steps"] for phase in phases)
+    if steps < len(phases):
+        raise SpecError(source, [Problem("--set train.steps", f"{steps} steps cannot hold {len(phases)} phases")])
+    edges, done = [0], 0
+    for count, phase in enumerate(phases, start=1):
+        done += phase["steps"]
+        # At least one step a phase, with room left for those that follow.
+        edges.append(min(max(round(done * steps / total), edges[-1] + 1), steps - (len(phases) - count)))
+    for phase, before, after in zip(phases, edges, edges[1:], strict=False):
+        phase["steps"] = after - before
+    train["phases"] = phases
+    if "steps" in train:
+        train["steps"] = steps
+    schedules = [dict(schedule) for schedule in train.get("schedules", [])]
+    for schedule in schedules:
+        for key in ("start", "end", "period"):
+            if schedule.get(key):
+                schedule[key] = max(1, round(schedule[key] * steps / total))
+    if schedules:
+        train["schedules"] = schedules
+
+
+def _problem(error: Any) -> Problem:
+    path = ".".join(str(part) for part in error["loc"])
+    found = error.get("input")
+    shown = repr(found) if not isinstance(found, (dict, list)) and len(repr(found)) < 80 else type(found).__name__
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return Problem(path, "unknown key: check the spelling against `aerepr spec schema`, or remove it")
+    if kind == "missing":
+        return Problem(path, "missing: this key is required")
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if kind in ("component", "component_table", "value_error"):
+        return Problem(path, message)
+    message = message.replace("Input should be", "must be")
+    return Problem(path, f"{message}, got {shown}")

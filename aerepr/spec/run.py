@@ -1,0 +1,51 @@
+"""A whole spec: everything a run is made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import PurePath
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt
+
+from aerepr.spec.base import ComponentOf, ComponentSpec, Table, path_fields
+from aerepr.spec.data import DatasetSpec
+from aerepr.spec.model import ModelSpec
+from aerepr.spec.training import TrainSpec
+
+
+class EvaluationSpec(Table):
+    """Table `[evaluation]`: metrics computed during training."""
+
+    every: NonNegativeInt = Field(0, description="steps between evaluations; 0: on request only")
+    metrics: list[str] = []
+
+
+class RunSpec(Table):
+    """The root of a spec file."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="folder of the runs of this spec")
+    seed: NonNegativeInt = Field(0, lt=2**63, description="initial weights, data order and noise")
+    model: ModelSpec
+    data: Annotated[DatasetSpec, ComponentOf("dataset")]
+    train: TrainSpec
+    sampler: Annotated[ComponentSpec, ComponentOf("sampler")] = Field({"name": "hybrid"}, validate_default=True)
+    evaluation: EvaluationSpec = EvaluationSpec()
+    loggers: list[Annotated[ComponentSpec, ComponentOf("logger")]] = []
+
+    def tables(self) -> dict[str, Any]:
+        """The spec as plain tables, every default written out, ready for TOML or JSON."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def hash(self) -> str:
+        """SHA-256 of what decides the numbers: not name, folders, device, intervals or loggers."""
+        tables = self.tables()
+        for key in ("name", "evaluation", "loggers"):
+            tables.pop(key)
+        for key in ("device", "log_every", "validate_every", "checkpoint_every"):
+            tables["train"].pop(key)
+        for key in path_fields(type(self.data)):
+            if key in tables["data"]:
+                tables["data"][key] = PurePath(tables["data"][key]).name
+        return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
