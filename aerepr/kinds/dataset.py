@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,11 +73,12 @@ class Factors(Protocol):
     @property
     def sizes(self) -> tuple[int, ...]: ...
 
-    def select(self, subset: Mapping[str, Sequence[int]]) -> object:
+    def select(self, subset: Mapping[str, Sequence[int]]) -> np.ndarray:
         """Row numbers whose class indices are among those listed, for every factor named."""
 
-    def take(self, rows: object) -> object:
-        """Class indices (n, factors) of some rows."""
+    @property
+    def classes(self) -> np.ndarray:
+        """Class indices (N, factors), an integer type; -1 where unknown."""
 
 
 class Dataset(ABC):
@@ -107,7 +109,6 @@ class Dataset(ABC):
         x = raw.permute(0, 3, 1, 2).to(torch.float32) / 255 if self.shape.is_image else raw
         return Batch(x=x, rows=rows, factors=factors)
 
-    def published_splits(self) -> Mapping[str, object] | None:
+    def published_splits(self) -> Mapping[str, np.ndarray] | None:
         """Splits the data set was published with, by name, as row numbers; None: drawn by seed."""
         return None
-

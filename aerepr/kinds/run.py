@@ -34,6 +34,9 @@ class Model(Protocol):
     def infer(self, step: Step) -> Step:
         """The step with parameters, distributions, codes and decoder output filled in."""
 
+    def represent(self, batch: Batch) -> Tensor:
+        """Codes (B, D) of a batch in `represent` mode."""
+
     def encode(self, x: Tensor) -> Tensor:
         """Codes (B, D) of data in data units, in `represent` mode."""
 

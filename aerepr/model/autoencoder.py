@@ -47,21 +47,19 @@ class Autoencoder(nn.Module):
         """Data units to what the encoder sees; the identity unless the data is standardised."""
         return (x - self.offset) / self.scale if self.standardized else x
 
-    def infer(self, step: Step) -> Step:
-        """Fill in a step: parameters, distributions, code drawn in `step.mode`, decoder output."""
+    def draw(self, step: Step) -> Step:
+        """Fill in the encoder's half of a step: parameters, distributions, code drawn in `step.mode`."""
         params_BDK = self.encoder(step.batch.first)
         noise = step.noise("posterior", self.posterior.noise, self.posterior.noise_shape)
         z_BD = self.posterior.draw(params_BDK, noise, step.mode)
-        raw = self.decoder(z_BD)
-        return replace(
-            step,
-            params_BDK=params_BDK,
-            posterior=self.posterior(params_BDK),
-            prior=self.prior(),
-            z_BD=z_BD,
-            raw=raw,
-            likelihood=self.likelihood(raw),
-        )
+        posterior = self.posterior(params_BDK)
+        return replace(step, params_BDK=params_BDK, posterior=posterior, prior=self.prior(), z_BD=z_BD)
+
+    def infer(self, step: Step) -> Step:
+        """Fill in a step: as `draw`, and the decoder's output with its likelihood."""
+        step = self.draw(step)
+        raw = self.decoder(step.z_BD)
+        return replace(step, raw=raw, likelihood=self.likelihood(raw))
 
     def represent(self, batch: Batch) -> Tensor:
         """Codes (B, D) of a batch in `represent` mode."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from aerepr.kinds.layout import LatentLayout
 from aerepr.kinds.objective import Objective

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -24,10 +25,9 @@ Split = Literal["train", "valid", "test"]
 
 
 class View:
-    """A `RunView` over a system, fitted sampler and codes; with data where `source` is given.
+    """A `RunView` over a system, fitted sampler and codes; with data once `set_source` was called.
 
     Args:
-        source: gives the batches of a split; None where the data set is not at hand.
         gallery: test examples kept with the run, (G, *shape) in data units.
     """
 
@@ -39,7 +39,6 @@ class View:
         info: DataInfo,
         codes: Tensor,
         gallery: Tensor,
-        source: Callable[[Split], Iterator[Batch]] | None = None,
     ) -> None:
         self.spec = spec
         self.system = system
@@ -47,7 +46,15 @@ class View:
         self.info = info
         self.codes = codes
         self.gallery = gallery
+        self._source: Callable[[Split], Iterator[Batch]] | None = None
+
+    def set_source(self, source: Callable[[Split], Iterator[Batch]]) -> None:
+        """Say where the batches of a split come from."""
         self._source = source
+
+    def seen(self, batch: Batch) -> Batch:
+        """A batch in data units as the model sees it."""
+        return replace(batch, x=self.model.normalise(batch.x))
 
     @property
     def model(self) -> Autoencoder:

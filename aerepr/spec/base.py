@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from aerepr.errors import AereprError
@@ -82,11 +90,19 @@ class ComponentOf:
             return value
         if not isinstance(value, Mapping):
             raise PydanticCustomError(
-                "component_table", "expected a table with a name, such as {{ name = \"...\" }}, got {found}", {"found": repr(value)}
+                "component_table",
+                'expected a table with a name, such as {{ name = "..." }}, got {found}',
+                {"found": repr(value)},
             )
         name = value.get("name")
         if not isinstance(name, str):
-            raise _at("name", f"expected the name of a {self.kind}, got {name!r}" if name is not None else f"missing: the name of a {self.kind}", name)
+            raise _at(
+                "name",
+                f"expected the name of a {self.kind}, got {name!r}"
+                if name is not None
+                else f"missing: the name of a {self.kind}",
+                name,
+            )
         registry = info.context["registry"] if info.context else Registry()
         try:
             component = registry.load(self.kind, name)

@@ -11,7 +11,9 @@ class DatasetSpec(ComponentSpec):
     """What every `[data]` table has; a data set's `Spec` adds where its files are and how they read."""
 
     split: tuple[float, float, float] = Field((0.7, 0.1, 0.2), description="fractions of train, valid and test")
-    split_seed: NonNegativeInt = Field(0, description="seed of the split, apart from `seed`: a study shares its test set")
+    split_seed: NonNegativeInt = Field(
+        0, description="seed of the split, apart from `seed`: a study shares its test set"
+    )
     subset: dict[str, list[NonNegativeInt]] = Field({}, description="keep only these class indices of these factors")
     gallery: NonNegativeInt = Field(64, description="test examples kept in the bundle; 0 leaves real data out")
     standardize: bool = Field(False, description="vector data: subtract the training mean, divide by its deviation")

@@ -14,7 +14,9 @@ class RegularizerSpec(ComponentSpec):
     """What every `[[model.regularizers]]` item has."""
 
     id: str = Field("", description="how logs, schedules and --set address this item; the name when left out")
-    weight: NonNegativeFloat = Field(1.0, description="factor of this term in the loss", json_schema_extra={"schedulable": True})
+    weight: NonNegativeFloat = Field(
+        1.0, description="factor of this term in the loss", json_schema_extra={"schedulable": True}
+    )
     optimizer: OptimizerSpec | None = Field(None, description="optimizer of the term's adversary, where it has one")
 
     @model_validator(mode="before")
@@ -31,10 +33,14 @@ class ModelSpec(Table):
     recipe: str | None = Field(None, description='a named composition, such as "SAE-12"; the tables below override it')
     latent_dim: PositiveInt = Field(description="D, number of latent dimensions")
     encoder: Annotated[ComponentSpec, ComponentOf("encoder")]
-    posterior: Annotated[ComponentSpec, ComponentOf("posterior")] = Field({"name": "deterministic"}, validate_default=True)
+    posterior: Annotated[ComponentSpec, ComponentOf("posterior")] = Field(
+        {"name": "deterministic"}, validate_default=True
+    )
     prior: Annotated[ComponentSpec, ComponentOf("prior")] = Field({"name": "standard_normal"}, validate_default=True)
     decoder: Annotated[ComponentSpec, ComponentOf("decoder")]
-    likelihood: Annotated[ComponentSpec, ComponentOf("likelihood")] = Field({"name": "bernoulli"}, validate_default=True)
+    likelihood: Annotated[ComponentSpec, ComponentOf("likelihood")] = Field(
+        {"name": "bernoulli"}, validate_default=True
+    )
     regularizers: list[Annotated[ComponentSpec, ComponentOf("regularizer")]] = []
     objective: Annotated[ComponentSpec, ComponentOf("objective")] = Field({"name": "elbo"}, validate_default=True)
 

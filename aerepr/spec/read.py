@@ -135,7 +135,9 @@ def _apply_set(tables: dict[str, Any], dotted: str, value: Any, source: str) -> 
         place[key] = list(place[key]) if isinstance(place[key], list) else dict(place[key])
         place = place[key]
     if isinstance(place, list):
-        raise SpecError(source, [Problem(f"--set {dotted}", f"{'.'.join(path)} is a list: name one of its items, then a key")])
+        raise SpecError(
+            source, [Problem(f"--set {dotted}", f"{'.'.join(path)} is a list: name one of its items, then a key")]
+        )
     table = isinstance(value, dict) and isinstance(place.get(last), dict)
     place[last] = merge(place[last], value) if table else value
 

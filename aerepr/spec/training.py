@@ -16,7 +16,9 @@ class OptimizerSpec(Table):
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     lr: PositiveFloat = Field(5e-4, description="learning rate", json_schema_extra={"schedulable": True})
-    betas: tuple[NonNegativeFloat, NonNegativeFloat] = Field((0.9, 0.999), description="Adam's decay rates; the first is SGD's momentum")
+    betas: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
+        (0.9, 0.999), description="Adam's decay rates; the first is SGD's momentum"
+    )
     eps: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.0
     amsgrad: bool = False
@@ -28,7 +30,9 @@ class ScheduleSpec(Table):
     target: str = Field(description='dotted path of the field, such as "model.regularizers.kl.weight"')
     kind: Literal["constant", "linear", "cosine", "cyclic", "exponential"] = "linear"
     from_: float = Field(alias="from", description="value at `start` and before")
-    to: float | None = Field(None, description="value at `end` and after (linear, cosine); the peak of a cycle (cyclic)")
+    to: float | None = Field(
+        None, description="value at `end` and after (linear, cosine); the peak of a cycle (cyclic)"
+    )
     start: NonNegativeInt = Field(0, description="step at which the value begins to move")
     end: PositiveInt | None = Field(None, description="step at which it stops; the last step when left out")
     period: PositiveInt | None = Field(None, description="steps of one cycle (cyclic): half up, half down")
@@ -52,20 +56,26 @@ class PhaseSpec(Table):
 
     steps: PositiveInt
     learn: list[Part] | None = Field(None, min_length=1, description="parts that learn; all when left out")
-    subset: dict[str, list[NonNegativeInt]] | None = Field(None, description="replaces data.subset for this phase's training rows")
+    subset: dict[str, list[NonNegativeInt]] | None = Field(
+        None, description="replaces data.subset for this phase's training rows"
+    )
 
 
 class TrainSpec(Table):
     """Table `[train]`."""
 
-    steps: Annotated[int, Field(gt=0)] | None = Field(None, description="optimizer updates; with phases: absent, or their sum")
+    steps: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="optimizer updates; with phases: absent, or their sum"
+    )
     batch_size: PositiveInt = 128
     device: str = Field("auto", description="auto (cuda, mps, cpu), or a torch device such as cuda:1")
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
     clip_norm: NonNegativeFloat = Field(0.0, description="largest norm of the gradient; 0: no clipping")
     accumulate: PositiveInt = Field(1, description="micro-batches per update; batch_size is the size of each")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights that are validated and exported; 0: none")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the averaged weights that are validated and exported; 0: none"
+    )
     log_every: PositiveInt = 50
     validate_every: PositiveInt = 1000
     checkpoint_every: PositiveInt = 500

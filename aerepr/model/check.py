@@ -1,0 +1,177 @@
+"""A spec checked before a second of training: built on the meta device, where tensors have shapes and no memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aerepr.errors import AereprError, Problem, SpecError
+from aerepr.kinds.dataset import DataInfo
+from aerepr.kinds.distributions import has_density, is_factorised
+from aerepr.kinds.regularizer import Regularizer
+from aerepr.layers.exportable import Decode
+from aerepr.layers.noise import StepNoise
+from aerepr.model.build import build_sampler, build_system
+from aerepr.model.system import System
+from aerepr.registry.registry import Registry
+from aerepr.spec.run import RunSpec
+
+# Weights, gradients and Adam's two moments, in float32.
+_BYTES_PER_PARAMETER = 16
+
+
+@dataclass
+class Report:
+    """What a check found.
+
+    Attributes:
+        parameters: `trainable`, `total`, one a part; `adversaries` apart and in neither sum.
+        layout: sizes of the latent's variables. shapes: of one batch, by name.
+        memory: bytes, `parameters` (with gradients and optimizer), `activations` of one batch (estimate).
+        exportable: what `torch.export` said of the decoder: "yes", or the reason it cannot be.
+        notes: what a user should know and need not mend.
+    """
+
+    latent_dim: int
+    parameters: dict[str, int] = field(default_factory=dict)
+    layout: list[int] = field(default_factory=list)
+    shapes: dict[str, list[int]] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
+    exportable: str = "not checked"
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def check(spec: RunSpec, info: DataInfo, registry: Registry | None = None, exports: bool = False) -> Report:
+    """Build on the meta device, push one batch through, and hold every contract against its neighbour.
+
+    Args:
+        info: shape and size of the data. exports: also try to export the decoder, which takes seconds.
+    """
+    report = Report(latent_dim=spec.model.latent_dim)
+    try:
+        with torch.device("meta"):
+            system = build_system(spec, info, registry)
+            build_sampler(spec, system, info, registry)
+    except SpecError as cause:
+        report.problems += cause.problems
+        return report
+    except AereprError as cause:
+        report.problems.append(Problem("model", str(cause)))
+        return report
+    report.parameters = _parameters(system)
+    report.layout = system.layout.sizes
+    _push(spec, info, system, report)
+    _regularizers(spec, system, report)
+    if exports and not report.problems:
+        report.exportable = _exportable(system, spec.model.latent_dim)
+    return report
+
+
+def _parameters(system: System) -> dict[str, int]:
+    by_part = system.learned_parameters()
+    found = {part: sum(p.numel() for _, p in pairs) for part, pairs in by_part.items()}
+    adversaries = sum(p.numel() for _, _, parameters in system.adversaries() for p in parameters)
+    trainable = sum(p.numel() for pairs in by_part.values() for _, p in pairs if p.requires_grad)
+    return {"trainable": trainable, "total": sum(found.values()), **found, "adversaries": adversaries}
+
+
+def _push(spec: RunSpec, info: DataInfo, system: System, report: Report) -> None:
+    """One batch through the parts, by shapes alone."""
+    size = spec.train.batch_size
+    activations = [0]
+    # Outputs of leaf modules are what backward keeps, near enough to plan by.
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, out: _count(activations, out))
+        for module in system.model.modules()
+        if not list(module.children())
+    ]
+    model, D = system.model, spec.model.latent_dim
+    try:
+        x = torch.zeros(size, *info.shape.sizes, device="meta")
+        params_BDK = model.encoder(x)
+        report.shapes = {"x": list(x.shape), "params": list(params_BDK.shape)}
+        if not _fits(report, "model.encoder", "gives parameters", params_BDK, (size, D, model.posterior.K)):
+            return
+        rows = torch.zeros(size, dtype=torch.int64, device="meta")
+        noise = StepNoise(0, torch.zeros((), dtype=torch.int64, device="meta"), rows)
+        drawn = noise("posterior", model.posterior.noise, model.posterior.noise_shape)
+        z_BD = model.posterior.draw(params_BDK, drawn, "sample")
+        raw = model.decoder(z_BD)
+        mean = model.likelihood.mean(raw)
+        report.shapes |= {"z": list(z_BD.shape), "raw": list(raw.shape), "mean": list(mean.shape)}
+        P, (channels, *rest) = model.likelihood.P, info.shape.sizes
+        fits = _fits(report, "model.posterior", "draws codes", z_BD, (size, D))
+        fits &= _fits(report, "model.decoder", "gives raw output", raw, (size, P * channels, *rest))
+        if fits:
+            _fits(report, "model.likelihood", "gives a mean", mean, (size, *info.shape.sizes))
+    except (RuntimeError, ValueError, IndexError, NotImplementedError) as cause:
+        report.problems.append(Problem("model", f"one batch cannot pass: {str(cause).splitlines()[0]}"))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    weights = report.parameters["total"] + report.parameters["adversaries"]
+    report.memory = {"parameters": weights * _BYTES_PER_PARAMETER, "activations": activations[0]}
+
+
+def _count(total: list[int], out: Any) -> None:
+    if isinstance(out, Tensor):
+        total[0] += out.numel() * out.element_size()
+
+
+def _fits(report: Report, path: str, verb: str, found: Tensor, expected: tuple[int, ...]) -> bool:
+    if tuple(found.shape) == expected:
+        return True
+    report.problems.append(Problem(path, f"{verb} of shape {tuple(found.shape)}, expected {expected}"))
+    return False
+
+
+def _regularizers(spec: RunSpec, system: System, report: Report) -> None:
+    if spec.model.regularizers and not system.objective.regularizers:
+        names = ", ".join(item.id for item in spec.model.regularizers)
+        report.problems.append(
+            Problem(
+                "model.regularizers",
+                f'objective "{spec.model.objective.name}" takes no regularizers, got {names}: remove them',
+            )
+        )
+    if report.problems or not system.regularizers:
+        return
+    params = torch.zeros(1, spec.model.latent_dim, system.model.posterior.K, device="meta")
+    posterior, prior = system.model.posterior(params), system.model.prior()
+    for item in spec.model.regularizers:
+        module = system.regularizers[item.id]
+        assert isinstance(module, Regularizer)
+        path = f"model.regularizers.{item.id}"
+        if module.needs_density and not has_density(posterior):
+            name = spec.model.posterior.name
+            report.problems.append(
+                Problem(
+                    path,
+                    f'needs the density of q(z|x), and posterior "{name}" has none: use "gaussian", or remove this term',
+                )
+            )
+        elif module.needs_factorised and not (is_factorised(posterior) and is_factorised(prior)):
+            report.problems.append(
+                Problem(path, "looks at single dimensions, and posterior or prior is not factorised")
+            )
+        if spec.train.accumulate > 1:
+            report.notes.append(f"{path} sees one micro-batch at a time: train.accumulate = {spec.train.accumulate}")
+        has_adversary = any(True for _ in module.adversary_parameters())
+        if item.optimizer is not None and not has_adversary:
+            report.problems.append(
+                Problem(f"{path}.optimizer", "this term has no adversary to optimise: remove the table")
+            )
+
+
+def _exportable(system: System, latent_dim: int) -> str:
+    batch = torch.export.Dim("batch", min=1)
+    z_BD = torch.zeros(2, latent_dim, device="meta")
+    try:
+        torch.export.export(Decode(system.model).eval(), (z_BD,), dynamic_shapes={"z_BD": {0: batch}}, strict=False)
+    except Exception as cause:  # noqa: BLE001 - whatever the exporter says is the answer
+        return str(cause).strip().splitlines()[0]
+    return "yes"

@@ -1,0 +1,80 @@
+"""What a run was asked to be and what it ran on: spec.toml, spec.resolved.json, env.json."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from aerepr import atomic
+from aerepr.errors import RunDirectoryError
+from aerepr.registry.registry import Registry
+from aerepr.rundir.layout import RunDirectory
+from aerepr.spec.read import spec_from_json
+from aerepr.spec.run import RunSpec
+from aerepr.spec.write import to_toml
+
+
+def write(run: RunDirectory, spec: RunSpec, asked: str | None, env: dict[str, Any]) -> None:
+    """Write the manifest of a new run; `asked` is the spec file's own text, if there was a file."""
+    atomic.write_text(run.spec_toml, asked if asked is not None else to_toml(spec.tables()))
+    atomic.write_text(run.env, json.dumps(env, indent=2) + "\n")
+    # Last, because its presence is what makes a folder a run directory.
+    atomic.write_text(run.spec_resolved, json.dumps(spec.tables(), indent=2) + "\n")
+
+
+def rewrite_spec(run: RunDirectory, spec: RunSpec) -> None:
+    """Record what a resumed run was allowed to change: steps, intervals, evaluation."""
+    atomic.write_text(run.spec_resolved, json.dumps(spec.tables(), indent=2) + "\n")
+
+
+def read_spec(run: RunDirectory, registry: Registry | None = None) -> RunSpec:
+    """The resolved spec of a run.
+
+    Raises:
+        RunDirectoryError: it cannot be read, or a plugin it needs is not installed here.
+    """
+    try:
+        text = run.spec_resolved.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as cause:
+        raise RunDirectoryError(f"{run.spec_resolved}: cannot be read: {cause}") from cause
+    return spec_from_json(text, str(run.spec_resolved), registry)
+
+
+def read_env(run: RunDirectory) -> dict[str, Any]:
+    """What the run was made with.
+
+    Raises:
+        RunDirectoryError: env.json cannot be read.
+    """
+    try:
+        env: dict[str, Any] = json.loads(run.env.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as cause:
+        raise RunDirectoryError(f"{run.env}: cannot be read: {cause}") from cause
+    return env
+
+
+def environment(spec: RunSpec, folder: Path, registry: Registry, resolved: dict[str, Any]) -> dict[str, Any]:
+    """Versions, plugin packages of the components in use, where paths of the spec start, and every `auto` resolved."""
+    used = {(kind, name) for kind, name in _components(spec.tables())}
+    packages = {registry.find(kind, name).package: registry.find(kind, name).version for kind, name in used}
+    return {
+        "aerepr": version("aerepr"),
+        "torch": version("torch"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": dict(sorted(packages.items())),
+        "folder": str(folder.resolve()),
+        "resolved": resolved,
+    }
+
+
+def _components(tables: dict[str, Any]) -> list[tuple[str, str]]:
+    model = tables["model"]
+    kinds = ("encoder", "posterior", "prior", "decoder", "likelihood", "objective")
+    found = [(kind, model[kind]["name"]) for kind in kinds]
+    found += [("regularizer", item["name"]) for item in model["regularizers"]]
+    found += [("logger", item["name"]) for item in tables["loggers"]]
+    return [*found, ("dataset", tables["data"]["name"]), ("sampler", tables["sampler"]["name"])]

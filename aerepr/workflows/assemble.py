@@ -1,0 +1,174 @@
+"""What several workflows need: the data of a spec, its check, and a finished run put together again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from aerepr.data.cache import cache_directory
+from aerepr.data.source import DataSource
+from aerepr.errors import AereprError, DataError, Problem, SpecError
+from aerepr.kinds.batch import Batch
+from aerepr.kinds.dataset import DataContext, DataInfo, Dataset, FactorInfo
+from aerepr.kinds.shape import DataShape
+from aerepr.model.build import build_sampler, build_system
+from aerepr.model.check import Report, check
+from aerepr.model.view import Split, View
+from aerepr.registry.registry import Registry
+from aerepr.rundir import bundle, manifest, tensors
+from aerepr.rundir.layout import RunDirectory
+from aerepr.spec.data import DatasetSpec
+from aerepr.spec.read import spec_from_json
+from aerepr.spec.run import RunSpec
+from aerepr.training import schedules
+
+
+def open_source(spec: DatasetSpec, folder: Path, registry: Registry, device: torch.device | str = "cpu") -> DataSource:
+    """The data set of a `[data]` table whose paths start in `folder`.
+
+    Raises:
+        DataError: a file is missing, damaged or not what the table says.
+    """
+    component = registry.load("dataset", spec.name)
+    dataset: Dataset = component(spec, DataContext(folder=folder, cache=cache_directory()))
+    return DataSource(dataset, spec, device)
+
+
+def check_spec(spec: RunSpec, source: DataSource, registry: Registry, name: str, exports: bool = False) -> Report:
+    """Everything about a spec that can be known before training.
+
+    Args:
+        name: how messages call the spec.
+    """
+    report = check(spec, source.info, registry, exports)
+    report.problems += schedules.problems(spec)
+    report.problems += _phase_problems(spec, source)
+    report.problems += _metric_problems(spec, registry)
+    if spec.data.standardize and source.info.shape.is_image:
+        report.problems.append(Problem("data.standardize", "is for vector data; images are seen in [0, 1]: remove it"))
+    report.notes += source.dataset.notes
+    return report
+
+
+def require(report: Report, name: str) -> Report:
+    """The report, if it found no problem.
+
+    Raises:
+        SpecError: it did; lists them all.
+    """
+    if report.problems:
+        raise SpecError(name, report.problems)
+    return report
+
+
+def _phase_problems(spec: RunSpec, source: DataSource) -> list[Problem]:
+    found = []
+    for index, phase in enumerate(spec.train.phases):
+        path = f"train.phases.{index}"
+        try:
+            rows = source.rows("train", phase.subset)
+        except AereprError as cause:
+            found.append(Problem(f"{path}.subset", str(cause)))
+            continue
+        if len(rows) < spec.train.batch_size:
+            found.append(Problem(f"{path}.subset", f"leaves {len(rows)} training rows, fewer than train.batch_size"))
+    if not spec.train.phases and source.info.train_size < spec.train.batch_size:
+        rows_text = f"{source.info.train_size} training rows"
+        found.append(
+            Problem(
+                "train.batch_size",
+                f"{spec.train.batch_size} is more than the {rows_text}: use at most {source.info.train_size}",
+            )
+        )
+    return found
+
+
+def _metric_problems(spec: RunSpec, registry: Registry) -> list[Problem]:
+    found = []
+    for index, name in enumerate(spec.evaluation.metrics):
+        try:
+            registry.find("metric", name)
+        except AereprError as cause:
+            found.append(Problem(f"evaluation.metrics.{index}", str(cause)))
+    return found
+
+
+def info_card(info: DataInfo) -> dict[str, object]:
+    """What a bundle keeps of the data set."""
+    return {
+        "kind": info.shape.kind,
+        "sizes": list(info.shape.sizes),
+        "train_size": info.train_size,
+        "factors": [[factor.name, factor.size] for factor in info.factors],
+        "labels": info.labels,
+        "frames": info.frames,
+    }
+
+
+def info_from_card(card: dict[str, object]) -> DataInfo:
+    """The inverse of `info_card`."""
+    return DataInfo(
+        shape=DataShape(card["kind"], tuple(card["sizes"])),  # type: ignore[arg-type]
+        train_size=int(card["train_size"]),  # type: ignore[call-overload]
+        factors=tuple(FactorInfo(name, size) for name, size in card["factors"]),  # type: ignore[attr-defined]
+        labels=int(card["labels"]),  # type: ignore[call-overload]
+        frames=int(card["frames"]),  # type: ignore[call-overload]
+    )
+
+
+def open_run(run: RunDirectory, registry: Registry | None = None, data: Path | None = None) -> View:
+    """A finished run, put together from its own files alone.
+
+    Args:
+        data: folder in which the spec's data paths start, if the run's batches are wanted from elsewhere than where it
+            was trained.
+
+    Raises:
+        RunDirectoryError: it has no model, or a file is damaged.
+        SpecError: a plugin it needs is not installed here.
+    """
+    registry = registry or Registry()
+    found = bundle.load(run)
+    spec = spec_from_json(json.dumps(found.spec), str(run.bundle / "spec.json"), registry)
+    info = info_from_card(found.card["data"])
+    system = build_system(spec, info, registry)
+    sampler = build_sampler(spec, system, info, registry)
+    tensors.restore(system.model, found.model, str(run.bundle / "model.safetensors"))
+    tensors.restore(_rest(system), found.objective, str(run.bundle / "objective.safetensors"))
+    codes = found.codes["codes"]
+    # Fitting gives the buffers their sizes; the saved ones then take their place.
+    sampler.fit(codes, system.layout, system.model.prior)
+    tensors.restore(sampler, found.sampler, str(run.bundle / "sampler.safetensors"))
+    system.eval().requires_grad_(False)
+    sampler.eval().requires_grad_(False)
+    view = View(spec, system, sampler, info, codes, found.gallery.get("x", torch.empty(0, *info.shape.sizes)))
+    view.set_source(lambda split: _batches(run, spec, registry, view, split, data))
+    return view
+
+
+def _rest(system: torch.nn.Module) -> torch.nn.Module:
+    """Objective, regularizers and weights: what a bundle keeps apart from the model."""
+    rest = torch.nn.Module()
+    for name in ("objective", "regularizers", "weights"):
+        rest.add_module(name, system.get_submodule(name))
+    return rest
+
+
+def rest_state(system: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """State of everything but the model."""
+    return dict(_rest(system).state_dict())
+
+
+def _batches(
+    run: RunDirectory, spec: RunSpec, registry: Registry, view: View, split: Split, data: Path | None
+) -> Iterator[Batch]:
+    folder = data or Path(manifest.read_env(run)["folder"])
+    try:
+        source = open_source(spec.data, folder, registry)
+    except DataError as cause:
+        raise DataError(f"{cause}\nThe run's data is looked for from {folder}: pass --data if it moved") from cause
+    for batch in source.batches(source.rows(split)):
+        yield view.seen(batch)

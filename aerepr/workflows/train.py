@@ -1,0 +1,286 @@
+"""`aerepr train`: a spec becomes a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from aerepr.data.source import DataSource
+from aerepr.errors import Interrupted, Problem, SpecError, UsageError
+from aerepr.evaluation import evaluate
+from aerepr.kinds.logger import Logger
+from aerepr.kinds.sampler import Sampler
+from aerepr.model.build import build_sampler, build_system
+from aerepr.model.system import System
+from aerepr.model.view import View
+from aerepr.registry.registry import Registry
+from aerepr.rundir import bundle, checkpoint, layout, manifest
+from aerepr.rundir.bundle import Bundle
+from aerepr.rundir.layout import RunDirectory
+from aerepr.spec.read import apply_sets, read_spec
+from aerepr.spec.run import RunSpec
+from aerepr.training import precision, record
+from aerepr.training.distributed import World
+from aerepr.training.loop import Trainer, Watcher
+from aerepr.workflows.assemble import check_spec, info_card, open_source, require, rest_state
+
+# What `--set` may change when a run is continued.
+CHANGEABLE = ("train.steps", "train.log_every", "train.validate_every", "train.checkpoint_every")
+
+# Codes of the training data that a bundle keeps, so that any sampler can be fitted later.
+CODES = 10_000
+
+
+class Quiet:
+    """A watcher that says nothing."""
+
+    def record(self, record: dict[str, Any]) -> None: ...
+
+    def progress(self, step: int, total: int, examples_per_second: float) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+
+def train(
+    spec: str | Path | RunSpec | None = None,
+    *,
+    sets: Sequence[str] = (),
+    runs: str | Path = "runs",
+    run: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    watcher: Watcher | None = None,
+) -> Path:
+    """Train a spec.
+
+    Args:
+        spec: a TOML file or a spec. Left out with `resume`: the run alone says what it is.
+        sets: overrides, each "dotted.path=value".
+        runs: folder of all runs; this one goes to `runs/<name>/<stamp>-<hash>`.
+        run: a folder for this run instead; with `resume`, the run to continue.
+        resume: continue the newest unfinished run of the spec, or `run`.
+        overwrite: replace what `run` holds.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        SpecError: anything in the spec is wrong. DataError: its data is. RunDirectoryError: a run is in the way, or
+        there is none to resume. TrainingError: a loss was not finite. Interrupted: a signal came; the run is saved.
+    """
+    watcher = watcher or Quiet()
+    if resume:
+        chosen, directory, registry, folder = _to_resume(spec, sets, Path(runs), run)
+        return _run(chosen, directory, registry, folder, watcher, None)
+    if spec is None:
+        raise UsageError("train needs a spec file: aerepr train spec.toml (or --resume and a run)")
+    if isinstance(spec, RunSpec):
+        registry, folder, text = Registry(), Path.cwd(), None
+        chosen = apply_sets(spec, sets, registry) if sets else spec
+    else:
+        path = Path(spec)
+        registry, folder = Registry.beside(path.parent), path.parent
+        chosen = read_spec(path, sets, registry)
+        # With overrides the file is not what was asked; the resolved spec is written in its place.
+        text = path.read_text(encoding="utf-8") if not sets else None
+    return _run(
+        chosen, None, registry, folder, watcher, lambda: (Path(runs), Path(run) if run else None, overwrite, text)
+    )
+
+
+def _to_resume(
+    spec: str | Path | RunSpec | None, sets: Sequence[str], runs: Path, run: str | Path | None
+) -> tuple[RunSpec, RunDirectory, Registry, Path]:
+    if spec is not None and run is None and not isinstance(spec, RunSpec) and Path(spec).is_dir():
+        spec, run = None, spec  # `train --resume RUN`
+    if spec is not None and run is None:
+        registry = Registry() if isinstance(spec, RunSpec) else Registry.beside(Path(spec).parent)
+        asked = spec if isinstance(spec, RunSpec) else read_spec(Path(spec), sets, registry)
+        directory = layout.unfinished(runs, asked)
+        if directory is None:
+            raise UsageError(
+                f"{runs}: no unfinished run of this spec: start it without --resume, or name a run to continue"
+            )
+        return asked, directory, registry, Path(manifest.read_env(directory)["folder"])
+    directory = layout.find(runs, str(run) if run is not None else None)
+    folder = Path(manifest.read_env(directory)["folder"])
+    registry = Registry.beside(folder)
+    before = manifest.read_spec(directory, registry)
+    for item in sets:
+        key = item.partition("=")[0].strip()
+        if key not in CHANGEABLE and not key.startswith("evaluation."):
+            allowed = ", ".join([*CHANGEABLE, "evaluation.*"])
+            raise SpecError("--set", [Problem(key, f"cannot change when a run is resumed; these can: {allowed}")])
+    after = apply_sets(before, sets, registry)
+    if after.train.total_steps < before.train.total_steps:
+        raise SpecError(
+            "--set", [Problem("train.steps", f"can only grow when a run is resumed, from {before.train.total_steps}")]
+        )
+    return after, directory, registry, folder
+
+
+def _run(
+    spec: RunSpec,
+    directory: RunDirectory | None,
+    registry: Registry,
+    folder: Path,
+    watcher: Watcher,
+    place: Callable[[], tuple[Path, Path | None, bool, str | None]] | None,
+) -> Path:
+    device = precision.choose_device(spec.train.device)
+    source = open_source(spec.data, folder, registry, device)
+    report = require(check_spec(spec, source, registry, spec.name), spec.name)
+    for note in report.notes:
+        watcher.message(note)
+    numerics = precision.resolve(spec.train, source.info.shape.is_image, device)
+    world = World.join(device)
+    resumed = directory is not None
+    if directory is None:
+        assert place is not None
+        runs, path, overwrite, text = place()
+        directory = layout.create(runs, spec, path, overwrite) if world.is_first else RunDirectory(path or runs)
+        if world.is_first:
+            env = manifest.environment(spec, folder, registry, numerics.record())
+            manifest.write(directory, spec, text, env)
+    elif world.is_first:
+        manifest.rewrite_spec(directory, spec)
+    recorder = Recorder(directory, watcher)
+    try:
+        directory.mark("running")
+        return _train(spec, directory, registry, source, numerics, world, recorder, resumed)
+    except Interrupted as cause:
+        directory.mark("interrupted", str(cause))
+        raise
+    except KeyboardInterrupt:
+        directory.mark("interrupted", "stopped before the first step, or a second time; nothing more was saved")
+        raise
+    except Exception as cause:
+        directory.mark("failed", f"{type(cause).__name__}: {cause}")
+        raise
+    finally:
+        recorder.close()
+        world.leave()
+
+
+def _train(
+    spec: RunSpec,
+    directory: RunDirectory,
+    registry: Registry,
+    source: DataSource,
+    numerics: precision.Numerics,
+    world: World,
+    recorder: Recorder,
+    resumed: bool,
+) -> Path:
+    system = build_system(spec, source.info, registry)
+    precision.prepare(system, numerics)
+    sampler = build_sampler(spec, system, source.info, registry)
+    metrics = spec.evaluation.metrics if spec.evaluation.every else []
+
+    def measure(step: int) -> dict[str, float]:
+        return evaluate.metrics(_view(spec, system, sampler, source), metrics, registry)
+
+    trainer = Trainer(spec, system, source, directory, numerics, world, recorder, measure if metrics else None)
+    found, passed_over = checkpoint.load_last(directory) if resumed else (None, [])
+    for reason in passed_over:
+        recorder.message(f"{reason}; an earlier checkpoint is used")
+    if found is not None:
+        trainer.restore(found)
+    else:
+        trainer.setup()
+    recorder.begin(spec, registry, trainer.step, source.info.train_size)
+    trainer.train()
+    if world.is_first:
+        trainer.with_average(lambda: _bundle(spec, system, sampler, source, directory, trainer.step))
+        directory.mark("done")
+        recorder.message(f"done: {directory.path}")
+    return directory.path
+
+
+def _view(spec: RunSpec, system: System, sampler: Sampler, source: DataSource) -> View:
+    """The run as it stands, with its sampler fitted to codes of now."""
+    rows = source.rows("train")
+    if len(rows) > CODES:
+        chosen = np.random.Generator(np.random.PCG64(spec.seed)).choice(len(rows), CODES, replace=False)
+        rows = rows[np.sort(chosen)]
+    model = system.model
+    seen = View(spec, system, sampler, source.info, torch.empty(0), torch.empty(0))
+    seen.set_source(lambda split: (seen.seen(batch) for batch in source.batches(source.rows(split))))
+    with torch.no_grad():
+        codes = torch.cat([model.represent(seen.seen(batch)) for batch in source.batches(rows)])
+        sampler.fit(codes.cpu(), system.layout, model.prior)
+        test = source.rows("test")[: spec.data.gallery]
+        seen.gallery = source.examples(test).cpu() if len(test) else torch.empty(0, *source.info.shape.sizes)
+    seen.codes = codes.cpu()
+    return seen
+
+
+def _bundle(
+    spec: RunSpec, system: System, sampler: Sampler, source: DataSource, directory: RunDirectory, step: int
+) -> None:
+    view = _view(spec, system, sampler, source)
+    gallery = {"x": view.gallery}
+    if source.dataset.factors is not None:
+        rows = source.rows("test")[: spec.data.gallery]
+        gallery["factors"] = torch.from_numpy(source.dataset.factors.classes[rows].astype(np.int64))
+    layout_card = [[variable.name, variable.size] for variable in view.layout]
+    card = {"step": step, "data": info_card(source.info), "layout": layout_card, "spec_hash": spec.hash()}
+    bundle.save(
+        directory,
+        Bundle(
+            model=dict(system.model.state_dict()),
+            objective=rest_state(system),
+            sampler=dict(sampler.state_dict()),
+            codes={"codes": view.codes},
+            gallery=gallery,
+            spec=spec.tables(),
+            card=card,
+        ),
+    )
+
+
+class Recorder:
+    """A watcher that keeps the files of a run and passes everything on."""
+
+    def __init__(self, directory: RunDirectory, watcher: Watcher) -> None:
+        self.directory = directory
+        self.watcher = watcher
+        self.loggers: list[Logger] = []
+
+    def begin(self, spec: RunSpec, registry: Registry, step: int, rows: int) -> None:
+        """Called before the first step: drop records that will be written again, open the loggers."""
+        record.truncate(self.directory.metrics, step)
+        self.loggers = [registry.load("logger", item.name)(item, self.directory.path, step) for item in spec.loggers]
+        self.message(
+            f"{spec.name}: step {step} of {spec.train.total_steps}, {rows} training rows, {self.directory.path}"
+        )
+
+    def record(self, record_: dict[str, Any]) -> None:
+        record.append(self.directory.metrics, record_)
+        numbers = {f"{record_['kind']}/{key}": value for key, value in record_.items() if key not in ("step", "kind")}
+        for logger in self.loggers:
+            logger.record(record_["step"], numbers)
+        self.watcher.record(record_)
+
+    def progress(self, step: int, total: int, examples_per_second: float) -> None:
+        self.watcher.progress(step, total, examples_per_second)
+
+    def message(self, text: str) -> None:
+        with self.directory.log.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+        self.watcher.message(text)
+
+    def close(self) -> None:
+        for logger in self.loggers:
+            logger.close()
+
+
+def summary(directory: Path) -> dict[str, Any]:
+    """The last line `aerepr train --json` prints."""
+    run = RunDirectory(directory)
+    last = checkpoint.pointed(run, "last")
+    return {"run": str(directory), "step": int(last.removeprefix("step-")) if last else 0, "state": run.state}
