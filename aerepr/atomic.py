@@ -1,7 +1,7 @@
 """Files and folders that are whole or absent: written aside, flushed to disk, then renamed.
 
 A process killed at any moment leaves the old content or the new one under the final name, never a part of either. What
-is left aside is named `.<name>.<random>.part`, and the next writer of the same name removes it.
+is left aside is named `.<random>.part.<name>`, and the next writer of a folder of that name removes it.
 """
 
 from __future__ import annotations
@@ -9,33 +9,30 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from aerepr.errors import AereprError
 
-SUFFIX = ".part"
+MARK = ".part."
 
 
 @contextlib.contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder; renamed to `path` on success, removed on failure.
+    """A path in the same folder, not yet there; the body makes the file, which is then renamed to `path`.
 
     Raises:
         AereprError: the disk is full or the folder cannot be written; `path` is then as it was.
     """
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=SUFFIX, dir=path.parent)
-        os.close(handle)
-    aside = Path(name)
+    # The name ends as the final one does: numpy and Pillow look at the suffix.
+    aside = path.with_name(f".{secrets.token_hex(4)}{MARK}{path.name}")
     try:
         with _told(path):
             yield aside
-            # mkstemp makes files private; a run directory is to be as readable as anything else the user makes.
-            aside.chmod(0o666 & ~_umask())
             _flush(aside)
             os.replace(aside, path)
             _flush(path.parent)
@@ -59,11 +56,10 @@ def folder_aside(path: Path) -> Iterator[Path]:
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=SUFFIX, dir=path.parent))
+        aside = _empty_folder(path)
     try:
         with _told(path):
             yield aside
-            aside.chmod(0o777 & ~_umask())
             for file in sorted(aside.rglob("*")):
                 _flush(file)
             _flush(aside)
@@ -75,7 +71,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what killed writers of `path` left aside."""
-    for left in path.parent.glob(f".{path.name}.*{SUFFIX}"):
+    for left in path.parent.glob(f".*{MARK}{path.name}"):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
@@ -87,7 +83,7 @@ def _exchange(aside: Path, path: Path) -> None:
         os.rename(aside, path)
         return
     # A folder cannot be renamed over a full one. The old one steps aside for the time of one system call.
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=SUFFIX, dir=path.parent))
+    old = _empty_folder(path)
     os.rename(path, old / "old")
     try:
         os.rename(aside, path)
@@ -97,15 +93,14 @@ def _exchange(aside: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _empty_folder(path: Path) -> Path:
+    folder = path.with_name(f".{secrets.token_hex(4)}{MARK}{path.name}")
+    folder.mkdir()
+    return folder
 
 
 def _flush(path: Path) -> None:
-    flag = os.O_RDONLY
-    handle = os.open(path, flag)
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

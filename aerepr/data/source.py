@@ -6,6 +6,7 @@ Batches are made on the device: rows are indexed, converted and viewed there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -76,13 +77,15 @@ class DataSource:
             rows: row numbers, int64, on the device.
         """
         if self._resident is None:
-            self._resident = self.dataset.resident().to(self.device)
+            self._resident = self.dataset.resident(self.device)
             if self.dataset.factors is not None:
                 # Class indices travel with the data: a batch never waits for the host.
                 self._classes = torch.from_numpy(np.ascontiguousarray(self.dataset.factors.classes)).to(self.device)
         raw = self.dataset.take(self._resident, rows)
         factors = None if self._classes is None else self._classes[rows].to(torch.int64)
-        return self.dataset.view(raw, rows, factors, noise)
+        scoped = None if noise is None else noise.scoped("view")
+        # Rows and factors are set here, so that a view cannot lose them.
+        return replace(self.dataset.view(raw, rows, factors, scoped), rows=rows, factors=factors)
 
     def batches(self, rows: np.ndarray, size: int = 256) -> Iterator[Batch]:
         """All the given rows once, in order."""

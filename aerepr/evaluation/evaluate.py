@@ -10,13 +10,14 @@ from aerepr.errors import DataError, UsageError
 from aerepr.kinds.metric import Metric
 from aerepr.kinds.run import RunView
 from aerepr.registry.registry import Registry
+from aerepr.spec.base import ComponentSpec
 
 
-def metrics(run: RunView, names: Sequence[str], registry: Registry | None = None) -> dict[str, float]:
-    """Compute metrics with their default settings.
+def metrics(run: RunView, specs: Sequence[ComponentSpec], registry: Registry | None = None) -> dict[str, float]:
+    """Compute metrics.
 
     Args:
-        run: with its data set at hand, where a metric needs that.
+        run: with its data set at hand, where a metric needs that. specs: the metrics' tables.
 
     Returns:
         "metric.field" to number.
@@ -27,13 +28,20 @@ def metrics(run: RunView, names: Sequence[str], registry: Registry | None = None
     """
     registry = registry or Registry()
     found: dict[str, float] = {}
-    for name in names:
-        component = registry.load("metric", name)
-        metric: Metric = component(component.Spec(name=name))
+    for spec in specs:
+        name = spec.name
+        metric: Metric = registry.load("metric", name)(spec)
+        missing = set(metric.modes) - set(run.model.posterior.modes)
+        if missing:
+            raise UsageError(
+                f'metric "{name}" needs the posterior modes {", ".join(sorted(missing))}, and posterior '
+                f'"{run.spec.model.posterior.name}" has {", ".join(run.model.posterior.modes)}'
+            )
         if metric.needs == "runs":
             raise UsageError(f'metric "{name}" compares several runs; it cannot be computed of one')
         if metric.needs == "run":
-            found |= metric.compute(run)
+            with torch.no_grad():
+                found |= metric.compute(run)
             continue
         codes, factors = [], []
         with torch.no_grad():

@@ -12,7 +12,8 @@ class Batch:
     """B examples.
 
     Attributes:
-        x: images as float in [0, 1], (B, C, H, W), or vectors (B, F); with a time axis (B, T, ...) when `timed`.
+        x: images as float in [0, 1], (B, C, H, W), or vectors (B, F), standardised where the spec says so; with a time
+            axis (B, T, ...) when `timed`.
         rows: global row numbers in the data set, int64 (B,). They key the noise of a step.
         factors: class indices (B, factors), -1 where unknown; None without a factor table.
         label: what a view adds, such as the transformation a sequence shows, (B,).

@@ -1,7 +1,7 @@
 """Contract of a data set: rows, factors, splits, and a view of raw rows as a batch.
 
-`values` is what stays in memory: uint8 images (N, H, W, C) or float32 vectors (N, F). A data set that draws its rows
-overrides `take`. Both run on the training device, so neither may leave it.
+`resident` is what stays on the training device: uint8 images (N, H, W, C), float32 vectors (N, F), or whatever a data set
+that draws its rows needs to draw them, in which case it overrides `take`. Batches are made on the device and never leave it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DataInfo:
     shape: DataShape
     train_size: int
     factors: tuple[FactorInfo, ...] = ()
-    labels: int = 0
+    labels: tuple[str, ...] = ()
     frames: int = 1
 
 
@@ -58,7 +58,10 @@ class TrainingData(Protocol):
     def info(self) -> DataInfo: ...
 
     def examples(self, count: int) -> Tensor:
-        """The first `count` rows (all, if fewer) of a seeded permutation of the training split, (n, *shape)."""
+        """The first `count` rows (all, if fewer) of a seeded permutation of the training split, (n, *shape).
+
+        As the encoder sees them: standardised where the spec says so, the first frame of sequences.
+        """
 
     def batches(self, size: int) -> Iterator[Batch]:
         """The whole training split once, in row order."""
@@ -82,30 +85,49 @@ class Factors(Protocol):
 
 
 class Dataset(ABC):
-    """Rows of one shape. Components derive from this and set `shape`, `values` and, where known, `factors`."""
+    """Rows of one shape. Components derive from this and set `shape` and, where known, `factors`.
+
+    Attributes:
+        shape: of one example, or of one frame of a sequence.
+        factors: the ground-truth factor table. notes: what was decided while reading, told to the user once.
+        labels: names of the values of `Batch.label`, where `view` sets it. frames: T, where `view` makes sequences.
+    """
 
     Spec: ClassVar[type[DatasetSpec]] = DatasetSpec
 
     shape: DataShape
     factors: Factors | None = None
     notes: Sequence[str] = ()
-    labels: int = 0
+    labels: tuple[str, ...] = ()
     frames: int = 1
+
+    @abstractmethod
+    def __init__(self, spec: DatasetSpec, ctx: DataContext) -> None:
+        """Read or prepare what is needed to know shape, length and factors.
+
+        Raises:
+            DataError: a file is missing, damaged or not what the spec says.
+        """
 
     @abstractmethod
     def __len__(self) -> int:
         """Number of rows."""
 
     @abstractmethod
-    def resident(self) -> Tensor:
-        """What must be on the device for `take` to work there, loaded or drawn at the first call."""
+    def resident(self, device: torch.device) -> Tensor:
+        """What must be on the device for `take` to work there, on that device; called once."""
 
     def take(self, resident: Tensor, rows: Tensor) -> Tensor:
         """Raw rows from the resident tensor: uint8 (B, H, W, C) or float32 (B, F), on its device."""
         return resident[rows]
 
     def view(self, raw: Tensor, rows: Tensor, factors: Tensor | None, noise: Noise | None) -> Batch:
-        """A batch from raw rows, on their device. `noise` is None where a view must be deterministic."""
+        """A batch from raw rows, on their device.
+
+        Args:
+            raw: what `take` gave. rows: their numbers. factors: their class indices, where known.
+            noise: what random views are made from; None in validation and evaluation, where a view is deterministic.
+        """
         x = raw.permute(0, 3, 1, 2).to(torch.float32) / 255 if self.shape.is_image else raw
         return Batch(x=x, rows=rows, factors=factors)
 

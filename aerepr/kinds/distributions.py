@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
+from torch.distributions.constraints import Constraint
 from torch.distributions.kl import kl_divergence
 
 
@@ -19,7 +20,7 @@ class Dirac(Distribution):
         value_BD: the point, one an example.
     """
 
-    arg_constraints: dict[str, object] = {}
+    arg_constraints: dict[str, Constraint] = {}
     has_rsample = True
 
     def __init__(self, value_BD: Tensor) -> None:
@@ -55,6 +56,14 @@ def has_closed_form(posterior: Distribution, prior: Distribution) -> bool:
     except NotImplementedError:
         return False
     return True
+
+
+def is_comparable(posterior: Distribution, prior: Distribution) -> bool:
+    """Whether KL(posterior || prior) means anything: known in closed form, or both densities, or both masses."""
+    if has_closed_form(posterior, prior):
+        return True
+    discrete = [getattr(distribution.support, "is_discrete", False) for distribution in (posterior, prior)]
+    return discrete[0] == discrete[1]
 
 
 def rate_B(posterior: Distribution, prior: Distribution, z_BD: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
+from aerepr.kinds.step import Mode
 from aerepr.spec.base import ComponentSpec
 
 
@@ -14,11 +15,13 @@ class Metric(ABC):
     Attributes:
         needs: what `compute` takes: `codes` (codes (N, D) and factor classes (N, factors), numpy), `run` (a RunView),
             `runs` (a list of them).
+        modes: posterior modes it uses; `check` refuses it on a model whose posterior lacks one.
         protocol: how the numbers come about, in one line; printed beside them.
     """
 
     Spec: ClassVar[type[ComponentSpec]] = ComponentSpec
     needs: ClassVar[Literal["codes", "run", "runs"]]
+    modes: ClassVar[tuple[Mode, ...]] = ("represent",)
     protocol: ClassVar[str]
 
     @abstractmethod
@@ -26,4 +29,4 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self, *subject: Any) -> dict[str, float]:
-        """The numbers, keyed `metric.field`."""
+        """The numbers, keyed `metric.field`. Called without gradients; a metric that needs them turns them on."""

@@ -34,9 +34,14 @@ class Objective(Part):
             regularize: gives the weighted regularizer terms of a filled step.
 
         Returns:
-            name to `Term(raw, weight)`, each raw value 0-dim, nats an example. Their weighted sum is minimised.
+            name to `Term(raw, weight)`, each raw value 0-dim. Their weighted sum is minimised.
         """
 
     def exports(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
-        """Further modules every exporter writes: name to (module, example inputs), tensors in, tensors out."""
+        """Further modules every exporter writes: name to (module, example inputs).
+
+        Tensors in, one tensor out, any gradient written out in forward. The first axis of every input that has one is
+        the batch; inputs are called as the arguments of `forward`. Files are compared with the module on the example
+        rows, repeated, so give rows that differ and are not zero.
+        """
         return {}

@@ -27,7 +27,7 @@ class Regularizer(Part):
 
     extra_batches: int = 0
     needs_density: ClassVar[bool] = False
-    needs_factorised: ClassVar[bool] = False
+    needs_factorised: bool = False
 
     @abstractmethod
     def forward(self, step: Step) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from torch import Tensor
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aerepr.kinds.objective import Objective
     from aerepr.kinds.posterior import Posterior
     from aerepr.kinds.prior import Prior
+    from aerepr.kinds.regularizer import Regularizer
     from aerepr.kinds.sampler import Sampler
     from aerepr.kinds.step import Mode, Step
     from aerepr.spec.run import RunSpec
@@ -54,6 +55,10 @@ class RunView(Protocol):
     info: DataInfo
 
     @property
+    def regularizers(self) -> Mapping[str, Regularizer]:
+        """The regularizers by id, with their adversaries."""
+
+    @property
     def layout(self) -> LatentLayout: ...
 
     @property
@@ -64,7 +69,7 @@ class RunView(Protocol):
         """A step over a batch outside training, with noise of its own, for `model.infer` and the objective."""
 
     def batches(self, split: Literal["train", "valid", "test"]) -> Iterator[Batch]:
-        """The data of a split, once, in row order.
+        """The data of a split as the encoder sees it, once, in row order.
 
         Raises:
             DataError: the data set is not at hand.

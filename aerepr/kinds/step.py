@@ -12,7 +12,8 @@ from aerepr.kinds.batch import Batch
 
 Law = Literal["uniform", "normal"]
 
-# How a posterior turns its parameters into a code. `soft` and `hard` exist where a relaxation does.
+# How a posterior turns its parameters into a code. Only `sample` is random. `represent` is the code that metrics and
+# banks use. Where a relaxation exists, `soft` is its noise-free value and `hard` the nearest unrelaxed one.
 Mode = Literal["sample", "represent", "soft", "hard"]
 
 
@@ -27,6 +28,9 @@ class Noise(Protocol):
             law: uniform on the open interval (0, 1), or standard normal.
         """
 
+    def scoped(self, name: str) -> Noise:
+        """The same noise with names of its own: what one user draws cannot coincide with another's."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -40,7 +44,9 @@ class Step:
         mode: how codes are drawn: `sample` in training, `represent` in validation.
         params_BDK: the encoder's output. posterior, prior, likelihood: distributions. z_BD: the code drawn.
         raw: the decoder's output.
-        extra: further batches of the same step, encoded, for regularizers that ask for them (`extra_batches`).
+        extra: further batches of the same step for regularizers that ask for them (`extra_batches`): encoded, without
+            gradient to the encoder, and not decoded. In training their rows are drawn apart; in validation they are
+            the rows of the batch.
     """
 
     batch: Batch
@@ -58,7 +64,7 @@ class Step:
 
 
 class Term(NamedTuple):
-    """One named part of the loss: nats an example, and the weight it enters the total with."""
+    """One named part of the loss, in nats an example where it is a likelihood or a rate, and its weight in the total."""
 
     raw: Tensor
     weight: Tensor | float = 1.0

@@ -69,6 +69,26 @@ def uniforms(rows: Tensor, width: int, step: Tensor, key: tuple[int, int]) -> Te
     return to_uniform(philox(c0, c1, c2, c3, key[0], key[1]).flatten(1)[:, :width])
 
 
+def sample_noise(n: int, width: int, seed: int, law: str) -> Tensor:
+    """The noise (n, width) that a seed stands for wherever codes are sampled: eagerly, in an exported file, in another host.
+
+    Row r depends on the seed and r alone, so the first k rows of n are the k rows of k. TorchScript compiles it;
+    `aerepr.export.numpy_noise` is its twin.
+
+    Args:
+        n: rows, 0 or more.
+        width: numbers a row.
+        seed: a signed 64-bit integer, whose halves are the key.
+        law: "uniform", the same bits on every host, or "normal", computed from those, equal within 1e-6.
+    """
+    blocks = torch.arange((width + 3) // 4)[None, :].expand(n, (width + 3) // 4)
+    rows = torch.arange(n)[:, None].expand_as(blocks)
+    zero = torch.zeros_like(rows)
+    words = philox(blocks, zero, rows, zero, seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
+    uniform = to_uniform(words.flatten(1)[:, :width])
+    return to_normal(uniform) if law == "normal" else uniform
+
+
 def key_of(seed: int, name: str) -> tuple[int, int]:
     """The two key words of a named stream of a seed."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
@@ -90,6 +110,14 @@ class StepNoise:
         self.number = number
         self.rows = rows
         self.stream = stream
+
+    def scoped(self, name: str) -> StepNoise:
+        """The same noise with names of its own."""
+        return StepNoise(self.seed, self.number, self.rows, f"{self.stream}/{name}")
+
+    def over(self, rows: Tensor) -> StepNoise:
+        """The same noise over other rows, such as those of the whole global batch."""
+        return StepNoise(self.seed, self.number, rows, self.stream)
 
     def __call__(
         self, name: str, law: Literal["uniform", "normal"], shape: tuple[int, ...], per: Literal["row", "batch"] = "row"

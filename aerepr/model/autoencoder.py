@@ -50,10 +50,14 @@ class Autoencoder(nn.Module):
     def draw(self, step: Step) -> Step:
         """Fill in the encoder's half of a step: parameters, distributions, code drawn in `step.mode`."""
         params_BDK = self.encoder(step.batch.first)
-        noise = step.noise("posterior", self.posterior.noise, self.posterior.noise_shape)
-        z_BD = self.posterior.draw(params_BDK, noise, step.mode)
+        z_BD = self.posterior.draw(params_BDK, self._noise(params_BDK, step), step.mode)
         posterior = self.posterior(params_BDK)
         return replace(step, params_BDK=params_BDK, posterior=posterior, prior=self.prior(), z_BD=z_BD)
+
+    def _noise(self, params_BDK: Tensor, step: Step) -> Tensor:
+        if step.mode == "sample":
+            return step.noise("posterior", self.posterior.noise, self.posterior.noise_shape)
+        return params_BDK.new_zeros(params_BDK.shape[0], *self.posterior.noise_shape)
 
     def infer(self, step: Step) -> Step:
         """Fill in a step: as `draw`, and the decoder's output with its likelihood."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from aerepr.errors import AereprError, Problem, SpecError
+from aerepr.kinds.batch import Batch
 from aerepr.kinds.dataset import DataInfo
-from aerepr.kinds.distributions import has_density, is_factorised
+from aerepr.kinds.distributions import has_density, is_comparable, is_factorised
 from aerepr.kinds.regularizer import Regularizer
+from aerepr.kinds.step import Step, Term
 from aerepr.layers.exportable import Decode
 from aerepr.layers.noise import StepNoise
 from aerepr.model.build import build_sampler, build_system
@@ -51,6 +53,7 @@ def check(spec: RunSpec, info: DataInfo, registry: Registry | None = None, expor
     Args:
         info: shape and size of the data. exports: also try to export the decoder, which takes seconds.
     """
+    registry = registry or Registry()
     report = Report(latent_dim=spec.model.latent_dim)
     try:
         with torch.device("meta"):
@@ -65,7 +68,9 @@ def check(spec: RunSpec, info: DataInfo, registry: Registry | None = None, expor
     report.parameters = _parameters(system)
     report.layout = system.layout.sizes
     _push(spec, info, system, report)
-    _regularizers(spec, system, report)
+    _companions(spec, system, report, registry)
+    if not report.problems:
+        _losses(spec, info, system, report)
     if exports and not report.problems:
         report.exportable = _exportable(system, spec.model.latent_dim)
     return report
@@ -117,6 +122,33 @@ def _push(spec: RunSpec, info: DataInfo, system: System, report: Report) -> None
     report.memory = {"parameters": weights * _BYTES_PER_PARAMETER, "activations": activations[0]}
 
 
+def _losses(spec: RunSpec, info: DataInfo, system: System, report: Report) -> None:
+    """The objective with its regularizers, and the adversaries, over one batch without values."""
+    size = min(spec.train.batch_size, 4)
+    rows = torch.zeros(size, dtype=torch.int64, device="meta")
+    number = torch.zeros((), dtype=torch.int64, device="meta")
+    shape = (size, info.frames, *info.shape.sizes) if info.frames > 1 else (size, *info.shape.sizes)
+    batch = Batch(
+        x=torch.zeros(shape, device="meta"),
+        rows=rows,
+        factors=torch.zeros(size, len(info.factors), dtype=torch.int64, device="meta") if info.factors else None,
+        label=torch.zeros(size, dtype=torch.int64, device="meta") if info.labels else None,
+        timed=info.frames > 1,
+    )
+    step = Step(batch=batch, noise=StepNoise(0, number, rows), number=number, dataset_size=info.train_size)
+    try:
+        step = replace(step, extra=tuple(system.model.draw(step) for _ in range(system.extra_batches)))
+        terms, seen = system.losses(step)
+        for key, module, _ in system.adversaries():
+            terms[f"{key}.adversary"] = Term(module.adversary_loss(seen))
+    except (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError) as cause:
+        report.problems.append(Problem("model.objective", f"the losses of one batch fail: {str(cause).splitlines()[0]}"))
+        return
+    for name, term in terms.items():
+        if term.raw.dim():
+            report.problems.append(Problem("model.objective", f'"{name}" has shape {tuple(term.raw.shape)}, expected a scalar'))
+
+
 def _count(total: list[int], out: Any) -> None:
     if isinstance(out, Tensor):
         total[0] += out.numel() * out.element_size()
@@ -129,7 +161,18 @@ def _fits(report: Report, path: str, verb: str, found: Tensor, expected: tuple[i
     return False
 
 
-def _regularizers(spec: RunSpec, system: System, report: Report) -> None:
+def _companions(spec: RunSpec, system: System, report: Report, registry: Registry) -> None:
+    """Regularizers, objective and metrics, held against posterior and prior."""
+    for index, metric in enumerate(spec.evaluation.metrics):
+        missing = set(registry.load("metric", metric.name).modes) - set(system.model.posterior.modes)
+        if missing:
+            report.problems.append(
+                Problem(
+                    f"evaluation.metrics.{index}",
+                    f'"{metric.name}" needs the posterior modes {", ".join(sorted(missing))}, which '
+                    f'"{spec.model.posterior.name}" has not',
+                )
+            )
     if spec.model.regularizers and not system.objective.regularizers:
         names = ", ".join(item.id for item in spec.model.regularizers)
         report.problems.append(
@@ -154,6 +197,8 @@ def _regularizers(spec: RunSpec, system: System, report: Report) -> None:
                     f'needs the density of q(z|x), and posterior "{name}" has none: use "gaussian", or remove this term',
                 )
             )
+        elif module.needs_density and not is_comparable(posterior, prior):
+            report.problems.append(Problem(path, "the posterior has a mass and the prior a density, or the other way round"))
         elif module.needs_factorised and not (is_factorised(posterior) and is_factorised(prior)):
             report.problems.append(
                 Problem(path, "looks at single dimensions, and posterior or prior is not factorised")
@@ -171,7 +216,7 @@ def _exportable(system: System, latent_dim: int) -> str:
     batch = torch.export.Dim("batch", min=1)
     z_BD = torch.zeros(2, latent_dim, device="meta")
     try:
-        torch.export.export(Decode(system.model).eval(), (z_BD,), dynamic_shapes={"z_BD": {0: batch}}, strict=False)
+        torch.export.export(Decode(system.model).eval(), (z_BD,), dynamic_shapes=({0: batch},), strict=False)
     except Exception as cause:  # noqa: BLE001 - whatever the exporter says is the answer
         return str(cause).strip().splitlines()[0]
     return "yes"

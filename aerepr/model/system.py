@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import nn
 
+from aerepr.errors import Problem, SpecError
 from aerepr.kinds.layout import LatentLayout
 from aerepr.kinds.objective import Objective
 from aerepr.kinds.regularizer import Regularizer
@@ -28,6 +30,10 @@ class System(nn.Module):
         self, model: Autoencoder, objective: Objective, regularizers: dict[str, tuple[Regularizer, float]]
     ) -> None:
         super().__init__()
+        taken = sorted(key for key in regularizers if hasattr(nn.ModuleDict(), key) or key in ("distortion", "total"))
+        if taken:
+            problems = [Problem(f"model.regularizers.{key}", "this id means something else: set another `id`") for key in taken]
+            raise SpecError("spec", problems)
         self.model = model
         self.objective = objective
         self.regularizers = nn.ModuleDict({key: module for key, (module, _) in regularizers.items()})
@@ -49,7 +55,7 @@ class System(nn.Module):
         """Terms of one batch, and the step as the regularizers saw it (for the adversaries).
 
         Args:
-            step: a batch, and in `extra` as many further ones as `extra_batches` says, none of them inferred.
+            step: a batch that is not inferred, and in `extra` as many further ones as `extra_batches` says, encoded.
             gather: joins what several processes hold, so that batch-estimated terms see the whole global batch.
         """
         seen: list[Step] = []
@@ -59,7 +65,8 @@ class System(nn.Module):
             seen.append(filled)
             terms: Terms = {}
             for key, module in self.regularizers.items():
-                terms[module.logged_name(key, filled)] = Term(module(filled), self.weights.get_buffer(key))
+                scoped = replace(filled, noise=filled.noise.scoped(f"regularizers/{key}"))
+                terms[module.logged_name(key, filled)] = Term(module(scoped), self.weights.get_buffer(key))
             return terms
 
         terms = self.objective(self.model, step, regularize)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -14,6 +14,7 @@ from aerepr.kinds.batch import Batch
 from aerepr.kinds.dataset import DataInfo
 from aerepr.kinds.layout import LatentLayout
 from aerepr.kinds.objective import Objective
+from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.sampler import Sampler
 from aerepr.kinds.step import Mode, Step
 from aerepr.layers.noise import StepNoise
@@ -64,6 +65,10 @@ class View:
     def objective(self) -> Objective:
         objective: Objective = self.system.objective
         return objective
+
+    @property
+    def regularizers(self) -> Mapping[str, Regularizer]:
+        return dict(self.system.regularizers.items())  # type: ignore[arg-type]  # ModuleDict loses the type
 
     @property
     def layout(self) -> LatentLayout:

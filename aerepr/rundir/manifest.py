@@ -77,4 +77,5 @@ def _components(tables: dict[str, Any]) -> list[tuple[str, str]]:
     found = [(kind, model[kind]["name"]) for kind in kinds]
     found += [("regularizer", item["name"]) for item in model["regularizers"]]
     found += [("logger", item["name"]) for item in tables["loggers"]]
+    found += [("metric", item["name"]) for item in tables["evaluation"]["metrics"]]
     return [*found, ("dataset", tables["data"]["name"]), ("sampler", tables["sampler"]["name"])]

@@ -18,6 +18,7 @@ from torch import Tensor
 from aerepr.data.source import DataSource
 from aerepr.errors import CheckpointError, DataError, Interrupted, Problem, SpecError, TrainingError
 from aerepr.kinds.batch import Batch
+from aerepr.kinds.part import Part
 from aerepr.model.system import System
 from aerepr.rundir import checkpoint, tensors
 from aerepr.rundir.checkpoint import Checkpoint
@@ -108,11 +109,11 @@ class Trainer:
             # A constant feature is left as it is rather than divided by zero.
             deviation = x.std(dim=0)
             self.system.model.scale.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
-        model = self.system.model
-        parts = [model.likelihood, model.posterior, model.decoder, model.encoder, model.prior]
         with torch.no_grad():
-            for part in [*parts, *self.system.regularizers.values(), self.system.objective]:
-                part.setup(view)  # type: ignore[operator]  # ModuleDict loses the type
+            # A nested component is set up before the one that holds it.
+            for module in reversed(list(self.system.modules())):
+                if isinstance(module, Part):
+                    module.setup(view)
 
     def restore(self, found: Checkpoint) -> None:
         """Continue from a checkpoint.
@@ -146,13 +147,15 @@ class Trainer:
                     self.watcher.progress(self.step, self.total, rate)
                     if self._due(self.spec.train.log_every):
                         self._log({"perf/examples_per_second": rate})
-                        began, seen = time.perf_counter(), self.step
                     improved = self._due(self.spec.train.validate_every) and self._validate()
                     if self.evaluate and self.spec.evaluation.every and self.step % self.spec.evaluation.every == 0:
                         self._tell("evaluation", self.with_average(lambda: self.evaluate(self.step)))  # type: ignore[misc]
                     stopping = self.world.any(signals.caught is not None) and self.step < self.total
                     if stopping or improved or self._due(self.spec.train.checkpoint_every):
                         self.save(improved)
+                    if self._due(self.spec.train.log_every):
+                        # Validation and checkpoints are not counted in the rate.
+                        began, seen = time.perf_counter(), self.step
                     if stopping:
                         raise Interrupted(
                             signals.caught or 15,
@@ -226,7 +229,8 @@ class Trainer:
 
     def _validation_losses(self, rows: np.ndarray, mode: str) -> dict[str, float]:
         sums: dict[str, Tensor] = {}
-        number = torch.tensor(self.step, dtype=torch.int64, device=self.device)
+        # The same noise at every validation: what changes from one to the next is the model.
+        number = torch.zeros((), dtype=torch.int64, device=self.device)
         size = min(self.spec.train.batch_size, len(rows))
         for start in range(0, len(rows), size):
             part = torch.from_numpy(rows[start : start + size]).to(self.device)

@@ -50,7 +50,7 @@ class Update:
     def step_over(self, rows: Tensor, number: Tensor, mode: str, stream: str, size: int) -> Step:
         """A step over some rows, ready for the objective."""
         noise = StepNoise(self.spec.seed, number, rows, stream)
-        batch = self.source.batch(rows, noise)
+        batch = self.source.batch(rows, None if stream.startswith("valid") else noise)
         batch = replace(batch, x=self.system.model.normalise(batch.x))
         return Step(batch=batch, noise=noise, number=number, dataset_size=size, mode=mode)  # type: ignore[arg-type]
 
@@ -146,7 +146,8 @@ class Update:
         if self.names:
             return
         names = list(terms)
-        self.names = ["loss/total", *(f"loss/{n}" for n in names), *(f"weighted/{n}" for n in names), "gradient_norm"]
+        # The terms come before their sum, so that what is not finite is named where it began.
+        self.names = [*(f"loss/{n}" for n in names), *(f"weighted/{n}" for n in names), "loss/total", "gradient_norm"]
         if len(self.sums) != len(self.names):
             self.sums = torch.zeros(len(self.names), dtype=torch.float64, device=self.device)
 
@@ -165,7 +166,8 @@ class Update:
     def swap_average(self) -> None:
         """Exchange the weights with their average; a second call puts them back."""
         with torch.no_grad():
-            for mean, parameter in zip(self.average, self.main.parameters, strict=True):
+            # Without an average there is nothing to exchange: the list is empty.
+            for mean, parameter in zip(self.average, self.main.parameters, strict=False):
                 held = parameter.clone()
                 parameter.copy_(mean)
                 mean.copy_(held)

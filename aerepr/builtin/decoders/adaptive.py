@@ -1,0 +1,67 @@
+"""Adaptive decoder, AdaAE-n: the structural decoder's network, but every Str-Tfm layer sees the whole of z.
+
+It sets apart what structure does from what Str-Tfm layers do: no dimension belongs to a layer, so the layout is
+unstructured.
+
+Source: Leeb et al. 2023, "Structure by Architecture" (AdaAE), and the authors' configurations.
+Shape letters: N Str-Tfm layers, B batch, D latent dimensions, C channels, H height, W width, P likelihood numbers a
+value.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from aerepr.errors import ShapeError
+from aerepr.kinds.decoder import Decoder
+from aerepr.kinds.layout import LatentLayout
+from aerepr.kinds.part import BuildContext
+from aerepr.layers.conv import decoder_blocks
+from aerepr.layers.mlp import Nonlinearity
+from aerepr.layers.positions import decoder_upsamplings, default_depth, str_tfm_positions
+from aerepr.layers.str_tfm import Cascade, StrTfm
+from aerepr.spec.base import ComponentSpec
+
+
+class AdaptiveDecoderSpec(ComponentSpec):
+    """Table `[model.decoder]` with `name = "adaptive"`."""
+
+    layers: PositiveInt | None = Field(
+        None, description="n, number of Str-Tfm layers, each seeing the whole latent; left out: one before every block"
+    )
+    width: PositiveInt = Field(64, description="channels of every block")
+    depth: PositiveInt | None = Field(None, description="number of blocks; left out: 12 up to 64 pixels, 16 above")
+    nonlinearity: Nonlinearity = "mish"
+    hidden: list[PositiveInt] | None = Field(
+        None, description="hidden widths of each Str-Tfm MLP; left out: [w, 2w] up to 12 blocks, [w/2, w, 2w] above"
+    )
+    identity_start: bool = Field(False, description="zero the last bias of each MLP: scales start nearer 1, shifts 0")
+
+
+class AdaptiveDecoder(Decoder):
+    """Codes to images through Str-Tfm layers, the whole latent at each."""
+
+    Spec = AdaptiveDecoderSpec
+
+    def __init__(self, spec: AdaptiveDecoderSpec, ctx: BuildContext) -> None:
+        super().__init__()
+        if not ctx.data.shape.is_image:
+            raise ShapeError(f'the adaptive decoder needs images, the data is a {ctx.data.shape}: use name = "mlp"')
+        self.layout = LatentLayout.unstructured(ctx.latent_dim)
+        channels, height, width = ctx.data.shape.sizes
+        depth = spec.depth or default_depth(height, width)
+        upsamplings = decoder_upsamplings(height, width, depth)
+        hidden = spec.hidden
+        if hidden is None:
+            hidden = [max(1, spec.width // 2), spec.width, 2 * spec.width][1 if depth <= 12 else 0 :]
+        self.count = spec.layers or depth
+        positions = str_tfm_positions(depth, self.count)
+        str_tfm = StrTfm(self.count, ctx.latent_dim, hidden, spec.width, spec.nonlinearity, spec.identity_start)
+        root_size = (spec.width, height >> len(upsamplings), width >> len(upsamplings))
+        blocks = decoder_blocks(spec.width, ctx.P * channels, depth, upsamplings, spec.nonlinearity)
+        self.cascade = Cascade(root_size, blocks, positions, str_tfm)
+
+    def forward(self, z_BD: Tensor) -> Tensor:
+        """Likelihood numbers (B, P*C, H, W), the first number of all channels first."""
+        return self.cascade(z_BD.expand(self.count, -1, -1))

@@ -1,0 +1,1 @@
+"""Files and drawings to arrays."""

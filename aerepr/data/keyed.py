@@ -1,0 +1,67 @@
+"""Files of named arrays, npz and HDF5: which arrays are the data and which the factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt, model_validator
+
+from aerepr.data.arrays import as_images, as_vectors
+from aerepr.data.factors import FactorTable
+from aerepr.spec.base import DataPath
+from aerepr.spec.data import DatasetSpec
+
+Read = Callable[[Path, Sequence[str]], tuple[dict[str, np.ndarray], list[str]]]
+
+
+class KeyedSpec(DatasetSpec):
+    """What `npz` and `hdf5` share: the file and the names of the arrays in it."""
+
+    path: DataPath = Field(description="the file")
+    images: str | None = Field(None, description="key of the images, (N, H, W) or (N, H, W, C)")
+    values: str | None = Field(None, description="key of vectors (N, F), instead of images")
+    factors: str | None = Field(None, description="key of the factor columns, (N, factors) or (N,)")
+    factor_names: list[str] | None = Field(None, description="names of the factor columns")
+    factor_sizes: list[PositiveInt] | None = Field(
+        None, description="classes of each factor, where the columns hold class indices; otherwise values are counted"
+    )
+    layout: Literal["NHWC", "NCHW", "NHW"] | None = Field(None, description="axes of the images, where not plain")
+    binary: bool | None = Field(None, description="whether integer images are masks of 0 and 1; told by their values")
+
+    @model_validator(mode="after")
+    def _one_sort(self) -> KeyedSpec:
+        if (self.images is None) == (self.values is None):
+            raise ValueError("give the key of either images or values")
+        return self
+
+
+def read_keyed(spec: KeyedSpec, folder: Path, read: Read) -> dict[str, Any]:
+    """Arguments of `HeldDataset` from a file of named arrays.
+
+    Raises:
+        DataError: the file, a key or an array is not what the spec says.
+    """
+    path = folder / spec.path
+    key = spec.images if spec.images is not None else spec.values
+    assert key is not None
+    arrays, notes = read(path, [key] if spec.factors is None else [key, spec.factors])
+    where = f"{path}[{key}]"
+    if spec.images is not None:
+        data, more = as_images(arrays[key], where, layout=spec.layout, binary=spec.binary)
+        notes = [*notes, *more]
+    else:
+        data = as_vectors(arrays[key], where)
+    factors = None
+    if spec.factors is not None:
+        factors, more = FactorTable.from_columns(
+            arrays[spec.factors],
+            spec.factor_names,
+            f"{path}[{spec.factors}]",
+            sizes=spec.factor_sizes,
+            n_rows=len(data),
+        )
+        notes = [*notes, *more]
+    return {"values": data, "factors": factors, "notes": notes}

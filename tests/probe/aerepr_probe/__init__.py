@@ -1,0 +1,1 @@
+"""Third-party components that try the contracts of aerepr from outside."""
