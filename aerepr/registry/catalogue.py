@@ -29,12 +29,21 @@ RECIPE_GROUP = "aerepr.recipes"
 
 @dataclass(frozen=True)
 class ComponentNote:
-    """What a catalogue says of one component."""
+    """What a catalogue says of one component.
+
+    Attributes:
+        example: settings with which the conformance checks build it, on top of its defaults: what has no default, and
+            what makes it small.
+        beside: tables of the components it has to stand beside there, where the usual ones do not do:
+            `{"posterior": {"name": "..."}}`.
+    """
 
     kind: str
     name: str
     summary: str
     source: str
+    example: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,9 +147,19 @@ def plugin_catalogues() -> list[Catalogue]:
 
 
 def user_catalogue(folder: Path) -> Catalogue | None:
-    """The user's own catalogue beside a spec, if there is one (a checkout's own `registry.toml` is not taken for it)."""
+    """The user's own catalogue beside a spec, if there is one.
+
+    The `registry.toml` at the root of a checkout, of the core or of an installed plugin, is not taken for it: it counts
+    already, and would claim every name a second time.
+
+    Raises:
+        UsageError: it cannot be read or is malformed.
+    """
     path = folder / FILE_NAME
-    if not path.is_file() or path.resolve() == (_beside_package("aerepr") or Path()).resolve():
+    if not path.is_file():
+        return None
+    packages = ["aerepr", *(point.value for point in entry_points(group=RECIPE_GROUP))]
+    if path.resolve() in {found.resolve() for name in packages if (found := _beside_package(name)) is not None}:
         return None
     try:
         return read_catalogue(path, str(path))
@@ -151,7 +170,10 @@ def user_catalogue(folder: Path) -> Catalogue | None:
 def _beside_package(package: str) -> Path | None:
     """`registry.toml` inside a package, or beside it in a source checkout; found without importing the package."""
     top, _, rest = package.partition(".")
-    spec = find_spec(top)
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):  # what a plugin announces may be no name of a package at all
+        return None
     for location in (spec.submodule_search_locations or []) if spec is not None else []:
         folder = Path(location, *rest.split(".")) if rest else Path(location)
         if (folder / FILE_NAME).is_file():
@@ -164,7 +186,8 @@ def _beside_package(package: str) -> Path | None:
 def _component(item: dict[str, Any]) -> ComponentNote:
     if item["kind"] not in KINDS:
         raise ValueError(f'components: no kind "{item["kind"]}", expected one of {", ".join(KINDS)}')
-    return ComponentNote(item["kind"], item["name"], item["summary"], item.get("source", ""))
+    example, beside = dict(item.get("example", {})), dict(item.get("beside", {}))
+    return ComponentNote(item["kind"], item["name"], item["summary"], item.get("source", ""), example, beside)
 
 
 def _recipe(item: dict[str, Any], origin: str) -> Recipe:
@@ -186,6 +209,8 @@ def _allow(table: dict[str, Any]) -> tuple[str, ...] | None:
     block = table.get("plugins", {})
     if isinstance(block, list) or "allow" not in block:
         return None
+    if not isinstance(block["allow"], list):
+        raise TypeError(f'plugins.allow: expected a list such as ["aerepr-*"], got {block["allow"]!r}')
     return tuple(str(pattern) for pattern in block["allow"])
 
 

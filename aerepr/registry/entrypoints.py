@@ -13,6 +13,7 @@ is not packaged yet.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -56,6 +57,11 @@ class Entry:
 def group(kind: str) -> str:
     """The entry-point group of a kind: `aerepr.decoders` for `decoder`."""
     return f"aerepr.{kind}s"
+
+
+def canonical(package: str) -> str:
+    """A package's name as indexes compare it: `Aerepr_Flow` and `aerepr-flow` are one package."""
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def entries(kind: str) -> tuple[Entry, ...]:

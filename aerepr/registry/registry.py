@@ -14,7 +14,7 @@ from typing import Any
 from aerepr.errors import DuplicateComponent, PluginError, UnknownComponent
 from aerepr.registry import catalogue, entrypoints
 from aerepr.registry.catalogue import Catalogue, Recipe
-from aerepr.registry.entrypoints import API_VERSION, Entry
+from aerepr.registry.entrypoints import API_VERSION, Entry, canonical
 
 CORE = "aerepr"
 
@@ -44,7 +44,9 @@ class Registry:
     def allows(self, package: str) -> bool:
         """Whether the user's catalogue admits a package; the core always is."""
         allow = self.user.allow if self.user is not None else None
-        return allow is None or package == CORE or any(fnmatch(package, pattern) for pattern in allow)
+        if allow is None or package == CORE:
+            return True
+        return any(fnmatch(canonical(package), canonical(pattern)) for pattern in allow)
 
     def entries(self, kind: str) -> tuple[Entry, ...]:
         """Announced components of one kind that may be used here."""
@@ -74,11 +76,17 @@ class Registry:
 
         Raises:
             UnknownComponent, DuplicateComponent: as `find`.
-            PluginError: it cannot be imported, or was written for another version of the contracts.
+            PluginError: it cannot be imported, is no component, or was written for another version of the contracts.
         """
         entry = self.find(kind, name)
         self._check_version(entry)
-        return entrypoints.load(entry)
+        component = entrypoints.load(entry)
+        if not isinstance(getattr(component, "Spec", None), type):
+            raise PluginError(
+                f'{kind} "{name}" of package {entry.package} {entry.version}: "{entry.target}" is no component: it has '
+                f"no class `Spec`. Update or uninstall {entry.package}."
+            )
+        return component
 
     def recipes(self) -> list[Recipe]:
         """Every recipe of every catalogue."""
@@ -101,7 +109,7 @@ class Registry:
             raise DuplicateComponent(f'recipe "{name}" is claimed by {claims}')
         names = [example for recipe in self.recipes() for example in recipe.examples()]
         listing = ", ".join(recipe.name for recipe in self.recipes())
-        raise UnknownComponent(f'no recipe named "{name}"{_meant(name, names)}; installed: {listing}')
+        raise UnknownComponent(f'no recipe named "{name}"{meant(name, names)}; installed: {listing}')
 
     def packages(self) -> list[tuple[str, str]]:
         """(package, version) of everything that announces a component usable here, the core first."""
@@ -117,17 +125,18 @@ class Registry:
                 )
 
     def _why_missing(self, kind: str, name: str) -> str:
+        barred = [entry for entry in entrypoints.entries(kind) if entry.name == name]
+        if barred:
+            return f'{kind} "{name}" of {barred[0].package} is not among [plugins] allow of {self.user and self.user.origin}'
         for found in self.catalogues:
             for plugin in found.plugins:
                 if name in plugin.components.get(kind, ()):
                     return f'"{name}" is in registry.toml but not installed: {plugin.install}'
-        barred = [entry for entry in entrypoints.entries(kind) if entry.name == name]
-        if barred:
-            return f'{kind} "{name}" of {barred[0].package} is not among [plugins] allow of {self.user and self.user.origin}'
         names = self.names(kind)
-        return f'no {kind} named "{name}"{_meant(name, names)}; installed: {", ".join(names) or "none"}'
+        return f'no {kind} named "{name}"{meant(name, names)}; installed: {", ".join(names) or "none"}'
 
 
-def _meant(name: str, names: list[str]) -> str:
+def meant(name: str, names: list[str]) -> str:
+    """What to say of the known name that is nearest to an unknown one, if any is near."""
     close = get_close_matches(name, names, n=1)
     return f' (did you mean "{close[0]}"?)' if close else ""

@@ -61,9 +61,14 @@ def path_fields(spec: type[BaseModel]) -> list[str]:
 
 @dataclass(frozen=True)
 class ComponentOf:
-    """Marks a field as the table of a component of one kind: `Annotated[ComponentSpec, ComponentOf("encoder")]`."""
+    """Marks a field as the table of a component of one kind: `Annotated[ComponentSpec, ComponentOf("encoder")]`.
+
+    Attributes:
+        shorthand: whether the bare name stands for the table `{ name = "..." }`.
+    """
 
     kind: str
+    shorthand: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.with_info_plain_validator_function(
@@ -81,17 +86,19 @@ class ComponentOf:
             except AereprError:
                 continue  # a broken plugin is reported by `plugins list` and must not stop the schema
             shape = handler(spec.__pydantic_core_schema__)
-            options.append({"allOf": [shape, {"properties": {"name": {"const": name}}, "required": ["name"]}]})
-        return {"anyOf": options}
+            options.append({"allOf": [shape, {"properties": {"name": {"const": name}}}]})
+        return {"anyOf": [*options, {"type": "string"}] if self.shorthand else options} if options else {"type": "object"}
 
     def validate(self, value: Any, info: ValidationInfo) -> ComponentSpec:
         """The component's own spec, validated; errors keep their place inside the table."""
         if isinstance(value, ComponentSpec):
             return value
+        if self.shorthand and isinstance(value, str):
+            value = {"name": value}
         if not isinstance(value, Mapping):
             raise PydanticCustomError(
                 "component_table",
-                'expected a table with a name, such as {{ name = "..." }}, got {found}',
+                'expected a table with a name, such as name = "...", got {found}',
                 {"found": repr(value)},
             )
         name = value.get("name")

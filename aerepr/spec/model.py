@@ -13,7 +13,7 @@ from aerepr.spec.training import OptimizerSpec
 class RegularizerSpec(ComponentSpec):
     """What every `[[model.regularizers]]` item has."""
 
-    id: str = Field("", description="how logs, schedules and --set address this item; the name when left out")
+    id: str = Field("", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", description="how logs, schedules and --set address this item; the name when left out")
     weight: NonNegativeFloat = Field(
         1.0, description="factor of this term in the loss", json_schema_extra={"schedulable": True}
     )

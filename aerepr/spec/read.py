@@ -46,14 +46,20 @@ def spec_from_tables(
 ) -> RunSpec:
     """The same, from tables that are already parsed."""
     registry = registry or Registry()
-    changes = [_parse_set(item, source) for item in sets]
-    merged = _with_recipe(dict(tables), changes, registry, source)
-    for dotted, value in changes:
-        _apply_set(merged, dotted, value, source)
+    problems: list[Problem] = []
+    changes = _parse_sets(sets, problems)
+    merged, known = _with_recipe(dict(tables), changes, registry, problems)
+    _apply_sets(merged, changes, problems)
     try:
-        return RunSpec.model_validate(merged, context={"registry": registry})
+        spec = RunSpec.model_validate(merged, context={"registry": registry})
     except ValidationError as cause:
-        raise SpecError(source, [_problem(error) for error in cause.errors()]) from cause
+        found = [_problem(error) for error in cause.errors()]
+        # What an unknown recipe would have given is not missing by any other fault.
+        problems += [item for item in found if known or not _is_missing_part(item)]
+        raise SpecError(source, problems) from cause
+    if problems:
+        raise SpecError(source, problems)
+    return spec
 
 
 def spec_from_json(text: str, source: str, registry: Registry | None = None) -> RunSpec:
@@ -73,8 +79,10 @@ def spec_from_json(text: str, source: str, registry: Registry | None = None) -> 
 def apply_sets(spec: RunSpec, sets: Sequence[str], registry: Registry | None = None, source: str = "--set") -> RunSpec:
     """A resolved spec with overrides applied, such as the few that may change when a run is resumed."""
     tables = spec.tables()
-    for dotted, value in (_parse_set(item, source) for item in sets):
-        _apply_set(tables, dotted, value, source)
+    problems: list[Problem] = []
+    _apply_sets(tables, _parse_sets(sets, problems), problems)
+    if problems:
+        raise SpecError(source, problems)
     return spec_from_json(json.dumps(tables), source, registry)
 
 
@@ -84,80 +92,124 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = result.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping):
-            another = "name" in value and "name" in old and value["name"] != old["name"]
-            result[key] = dict(value) if another else merge(old, value)
+            result[key] = dict(value) if _is_another(key, old, value) else merge(old, value)
         else:
             result[key] = value
     return result
 
 
+def _is_another(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a table of this key names another component than the one it is laid over."""
+    # An optimizer has a name and is no component: its other keys mean the same whatever it is called.
+    return key != "optimizer" and "name" in new and "name" in old and new["name"] != old["name"]
+
+
 def _with_recipe(
-    tables: dict[str, Any], changes: list[tuple[str, Any]], registry: Registry, source: str
-) -> dict[str, Any]:
+    tables: dict[str, Any], changes: list[tuple[str, Any]], registry: Registry, problems: list[Problem]
+) -> tuple[dict[str, Any], bool]:
+    """The tables on top of their recipe's, and whether that recipe is known."""
     model = tables.get("model")
     named = [value for dotted, value in changes if dotted == "model.recipe"]
     name = named[-1] if named else model.get("recipe") if isinstance(model, Mapping) else None
     if not isinstance(name, str):
-        return merge({}, tables)
+        return merge({}, tables), True
     try:
         recipe, parameters = registry.recipe(name)
     except AereprError as cause:
-        raise SpecError(source, [Problem("model.recipe", str(cause))]) from cause
-    return merge(recipe.resolve(parameters), tables)
+        problems.append(Problem("model.recipe", str(cause)))
+        return merge({}, tables), False
+    return merge(recipe.resolve(parameters), tables), True
 
 
-def _parse_set(item: str, source: str) -> tuple[str, Any]:
-    dotted, equals, text = item.partition("=")
-    if not equals or not dotted.strip():
-        raise SpecError(source, [Problem("--set", f'expected key=value such as train.steps=2000, got "{item}"')])
-    try:
-        return dotted.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return dotted.strip(), text  # a bare word is a string
+def _is_missing_part(problem: Problem) -> bool:
+    return problem.path == "model" or (problem.path.startswith("model.") and problem.message.startswith("missing"))
 
 
-def _apply_set(tables: dict[str, Any], dotted: str, value: Any, source: str) -> None:
+def _parse_sets(sets: Sequence[str], problems: list[Problem]) -> list[tuple[str, Any]]:
+    changes: list[tuple[str, Any]] = []
+    for item in sets:
+        dotted, equals, text = item.partition("=")
+        if not equals or not all(part.strip() for part in dotted.split(".")):
+            problems.append(Problem("--set", f'expected key=value such as train.steps=2000, got "{item}"'))
+            continue
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text  # a bare word is a string
+        changes.append((dotted.strip(), value))
+    return changes
+
+
+def _apply_sets(tables: dict[str, Any], changes: list[tuple[str, Any]], problems: list[Problem]) -> None:
+    for dotted, value in changes:
+        try:
+            _apply_set(tables, dotted, value)
+        except _Refused as cause:
+            problems.append(Problem(f"--set {dotted}", str(cause)))
+
+
+class _Refused(Exception):
+    """An override that names no place in the tables."""
+
+
+def _apply_set(tables: dict[str, Any], dotted: str, value: Any) -> None:
     *path, last = dotted.split(".")
-    if dotted == "train.steps" and isinstance(value, int) and tables.get("train", {}).get("phases"):
-        _rescale(tables["train"], value, source)
+    if dotted == "train.steps" and _can_rescale(tables.get("train"), value):
+        tables["train"] = _rescaled(tables["train"], value)
         return
     place: Any = tables
     for depth, key in enumerate(path):
         where = ".".join(path[: depth + 1])
         if isinstance(place, list):
-            place = _item(place, key, where, source)
+            place = _item(place, key, where)
             continue
         if not isinstance(place.get(key), (dict, list)):
             if key in place and place[key] is not None:
-                raise SpecError(source, [Problem(f"--set {dotted}", f"{where} is a value, not a table")])
+                raise _Refused(f"{where} is a value, not a table")
             place[key] = {}
         # Copied on the way down, so that a recipe's own tables are never written to.
         place[key] = list(place[key]) if isinstance(place[key], list) else dict(place[key])
         place = place[key]
     if isinstance(place, list):
-        raise SpecError(
-            source, [Problem(f"--set {dotted}", f"{'.'.join(path)} is a list: name one of its items, then a key")]
-        )
-    table = isinstance(value, dict) and isinstance(place.get(last), dict)
-    place[last] = merge(place[last], value) if table else value
+        raise _Refused(f"{'.'.join(path)} is a list: name one of its items, then a key")
+    if last == "name" and path and _is_another(path[-1], place, {"name": value}):
+        # Another component: the keys of the one before mean nothing to it.
+        place.clear()
+    place |= merge({last: place[last]} if last in place else {}, {last: value})
 
 
-def _item(items: list[Any], key: str, where: str, source: str) -> dict[str, Any]:
+def _item(items: list[Any], key: str, where: str) -> dict[str, Any]:
     """The list item whose id (or name, or position) is `key`, copied into the list so that it may be changed."""
     for position, item in enumerate(items):
         if isinstance(item, dict) and key in (item.get("id", item.get("name")), str(position)):
             items[position] = dict(item)
             return items[position]
     known = ", ".join(str(item.get("id", item.get("name"))) for item in items if isinstance(item, dict))
-    raise SpecError(source, [Problem(f"--set {where}", f'no item "{key}" in this list; it has: {known or "none"}')])
+    raise _Refused(f'{where}: no item "{key}" in this list; it has: {known or "none"}')
 
 
-def _rescale(train: dict[str, Any], steps: int, source: str) -> None:
-    """Phases and schedules shortened or lengthened so that the phases sum to `steps`."""
+def _can_rescale(train: Any, steps: Any) -> bool:
+    """Whether these are phases with steps; anything else is left to validation."""
+    if not isinstance(train, Mapping) or not isinstance(steps, int):
+        return False
+    phases, schedules = train.get("phases"), train.get("schedules", [])
+    if not isinstance(phases, list) or not phases or not isinstance(schedules, list):
+        return False
+    return all(isinstance(item, Mapping) for item in [*phases, *schedules]) and all(
+        _is_count(phase.get("steps")) for phase in phases
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _rescaled(train: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """Table `[train]` with phases and schedules shortened or lengthened so that the phases sum to `steps`."""
     phases = [dict(phase) for phase in train["phases"]]
     total = sum(phase["steps"] for phase in phases)
     if steps < len(phases):
-        raise SpecError(source, [Problem("--set train.steps", f"{steps} steps cannot hold {len(phases)} phases")])
+        raise _Refused(f"{steps} steps cannot hold {len(phases)} phases")
     edges, done = [0], 0
     for count, phase in enumerate(phases, start=1):
         done += phase["steps"]
@@ -165,16 +217,20 @@ def _rescale(train: dict[str, Any], steps: int, source: str) -> None:
         edges.append(min(max(round(done * steps / total), edges[-1] + 1), steps - (len(phases) - count)))
     for phase, before, after in zip(phases, edges, edges[1:], strict=False):
         phase["steps"] = after - before
-    train["phases"] = phases
-    if "steps" in train:
-        train["steps"] = steps
     schedules = [dict(schedule) for schedule in train.get("schedules", [])]
     for schedule in schedules:
         for key in ("start", "end", "period"):
-            if schedule.get(key):
+            if _is_count(schedule.get(key)):
                 schedule[key] = max(1, round(schedule[key] * steps / total))
+        if _is_count(schedule.get("end")) and _is_count(schedule.get("start")):
+            # A short ramp may round to nothing.
+            schedule["end"] = max(schedule["end"], schedule["start"] + 1)
+    scaled = {**train, "phases": phases}
+    if "steps" in train:
+        scaled["steps"] = steps
     if schedules:
-        train["schedules"] = schedules
+        scaled["schedules"] = schedules
+    return scaled
 
 
 def _problem(error: Any) -> Problem:
@@ -189,5 +245,5 @@ def _problem(error: Any) -> Problem:
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if kind in ("component", "component_table", "value_error"):
         return Problem(path, message)
-    message = message.replace("Input should be", "must be")
+    message = message.replace("Input should", "must").replace("String should", "must")
     return Problem(path, f"{message}, got {shown}")

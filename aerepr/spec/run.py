@@ -19,7 +19,9 @@ class EvaluationSpec(Table):
     """Table `[evaluation]`: metrics computed during training."""
 
     every: NonNegativeInt = Field(0, description="steps between evaluations; 0: on request only")
-    metrics: list[str] = []
+    metrics: list[Annotated[ComponentSpec, ComponentOf("metric", shorthand=True)]] = Field(
+        [], description="names of metrics, or tables with their settings"
+    )
 
 
 class RunSpec(Table):

@@ -8,9 +8,18 @@ from aerepr.spec.run import RunSpec
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a spec file. A recipe may supply any required key, so none is required under `model`."""
+    """JSON Schema (2020-12) of a spec file.
+
+    A recipe may supply any key of `[model]`, and the `name` of a component that the file only adjusts, so none is
+    required there. Items of lists are never adjusted, and name themselves.
+    """
     schema = RunSpec.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "aerepr spec"
-    schema["$defs"]["ModelSpec"].pop("required", None)
+    model = schema["$defs"]["ModelSpec"]
+    model.pop("required", None)
+    for field in model["properties"].values():
+        for option in field.get("anyOf", []):
+            for shape in option.get("allOf", []):
+                shape.pop("required", None)
     return schema

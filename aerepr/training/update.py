@@ -85,10 +85,7 @@ class Update:
             for i, gradient in zip(learned, torch.autograd.grad(total, wanted, allow_unused=True), strict=True):
                 gradients[i] = _plus(gradients[i], gradient, share)
             raw = [term.raw for term in terms.values()]
-            now = (
-                torch.stack([total.detach(), *(v.detach() for v in raw), *(v.detach() for v in weighted)]).double()
-                * share
-            )
+            now = torch.stack([value.detach() for value in (*raw, *weighted, total)]).double() * share
             values = now if values is None else values + now
             self._name(terms)
             if learn is None or "encoder" in learn:

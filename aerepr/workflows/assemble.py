@@ -46,7 +46,6 @@ def check_spec(spec: RunSpec, source: DataSource, registry: Registry, name: str,
     report = check(spec, source.info, registry, exports)
     report.problems += schedules.problems(spec)
     report.problems += _phase_problems(spec, source)
-    report.problems += _metric_problems(spec, registry)
     if spec.data.standardize and source.info.shape.is_image:
         report.problems.append(Problem("data.standardize", "is for vector data; images are seen in [0, 1]: remove it"))
     report.notes += source.dataset.notes
@@ -86,16 +85,6 @@ def _phase_problems(spec: RunSpec, source: DataSource) -> list[Problem]:
     return found
 
 
-def _metric_problems(spec: RunSpec, registry: Registry) -> list[Problem]:
-    found = []
-    for index, name in enumerate(spec.evaluation.metrics):
-        try:
-            registry.find("metric", name)
-        except AereprError as cause:
-            found.append(Problem(f"evaluation.metrics.{index}", str(cause)))
-    return found
-
-
 def info_card(info: DataInfo) -> dict[str, object]:
     """What a bundle keeps of the data set."""
     return {
@@ -103,7 +92,7 @@ def info_card(info: DataInfo) -> dict[str, object]:
         "sizes": list(info.shape.sizes),
         "train_size": info.train_size,
         "factors": [[factor.name, factor.size] for factor in info.factors],
-        "labels": info.labels,
+        "labels": list(info.labels),
         "frames": info.frames,
     }
 
@@ -114,7 +103,7 @@ def info_from_card(card: dict[str, object]) -> DataInfo:
         shape=DataShape(card["kind"], tuple(card["sizes"])),  # type: ignore[arg-type]
         train_size=int(card["train_size"]),  # type: ignore[call-overload]
         factors=tuple(FactorInfo(name, size) for name, size in card["factors"]),  # type: ignore[attr-defined]
-        labels=int(card["labels"]),  # type: ignore[call-overload]
+        labels=tuple(card["labels"]),  # type: ignore[arg-type]
         frames=int(card["frames"]),  # type: ignore[call-overload]
     )
 

@@ -54,6 +54,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     watcher: Watcher | None = None,
+    began: Callable[[Path], object] | None = None,
 ) -> Path:
     """Train a spec.
 
@@ -64,6 +65,7 @@ def train(
         run: a folder for this run instead; with `resume`, the run to continue.
         resume: continue the newest unfinished run of the spec, or `run`.
         overwrite: replace what `run` holds.
+        began: told the run directory as soon as there is one, whatever becomes of the run.
 
     Returns:
         The run directory.
@@ -75,7 +77,7 @@ def train(
     watcher = watcher or Quiet()
     if resume:
         chosen, directory, registry, folder = _to_resume(spec, sets, Path(runs), run)
-        return _run(chosen, directory, registry, folder, watcher, None)
+        return _run(chosen, directory, registry, folder, watcher, None, began)
     if spec is None:
         raise UsageError("train needs a spec file: aerepr train spec.toml (or --resume and a run)")
     if isinstance(spec, RunSpec):
@@ -88,7 +90,7 @@ def train(
         # With overrides the file is not what was asked; the resolved spec is written in its place.
         text = path.read_text(encoding="utf-8") if not sets else None
     return _run(
-        chosen, None, registry, folder, watcher, lambda: (Path(runs), Path(run) if run else None, overwrite, text)
+        chosen, None, registry, folder, watcher, lambda: (Path(runs), Path(run) if run else None, overwrite, text), began
     )
 
 
@@ -130,6 +132,7 @@ def _run(
     folder: Path,
     watcher: Watcher,
     place: Callable[[], tuple[Path, Path | None, bool, str | None]] | None,
+    began: Callable[[Path], object] | None,
 ) -> Path:
     device = precision.choose_device(spec.train.device)
     source = open_source(spec.data, folder, registry, device)
@@ -142,24 +145,27 @@ def _run(
     if directory is None:
         assert place is not None
         runs, path, overwrite, text = place()
+        # Only the first process writes, so only it needs a place to write to.
         directory = layout.create(runs, spec, path, overwrite) if world.is_first else RunDirectory(path or runs)
         if world.is_first:
             env = manifest.environment(spec, folder, registry, numerics.record())
             manifest.write(directory, spec, text, env)
     elif world.is_first:
         manifest.rewrite_spec(directory, spec)
-    recorder = Recorder(directory, watcher)
+    if began is not None:
+        began(directory.path)
+    recorder = Recorder(directory, watcher, world)
     try:
-        directory.mark("running")
+        recorder.mark("running")
         return _train(spec, directory, registry, source, numerics, world, recorder, resumed)
     except Interrupted as cause:
-        directory.mark("interrupted", str(cause))
+        recorder.mark("interrupted", str(cause))
         raise
     except KeyboardInterrupt:
-        directory.mark("interrupted", "stopped before the first step, or a second time; nothing more was saved")
+        recorder.mark("interrupted", "stopped before the first step, or a second time; nothing more was saved")
         raise
     except Exception as cause:
-        directory.mark("failed", f"{type(cause).__name__}: {cause}")
+        recorder.mark("failed", f"{type(cause).__name__}: {cause}")
         raise
     finally:
         recorder.close()
@@ -196,7 +202,7 @@ def _train(
     trainer.train()
     if world.is_first:
         trainer.with_average(lambda: _bundle(spec, system, sampler, source, directory, trainer.step))
-        directory.mark("done")
+        recorder.mark("done")
         recorder.message(f"done: {directory.path}")
     return directory.path
 
@@ -244,15 +250,18 @@ def _bundle(
 
 
 class Recorder:
-    """A watcher that keeps the files of a run and passes everything on."""
+    """A watcher that keeps the files of a run and passes everything on; of several processes only the first does."""
 
-    def __init__(self, directory: RunDirectory, watcher: Watcher) -> None:
+    def __init__(self, directory: RunDirectory, watcher: Watcher, world: World) -> None:
         self.directory = directory
         self.watcher = watcher
+        self.active = world.is_first
         self.loggers: list[Logger] = []
 
     def begin(self, spec: RunSpec, registry: Registry, step: int, rows: int) -> None:
         """Called before the first step: drop records that will be written again, open the loggers."""
+        if not self.active:
+            return
         record.truncate(self.directory.metrics, step)
         self.loggers = [registry.load("logger", item.name)(item, self.directory.path, step) for item in spec.loggers]
         self.message(
@@ -267,9 +276,17 @@ class Recorder:
         self.watcher.record(record_)
 
     def progress(self, step: int, total: int, examples_per_second: float) -> None:
-        self.watcher.progress(step, total, examples_per_second)
+        if self.active:
+            self.watcher.progress(step, total, examples_per_second)
+
+    def mark(self, state: layout.State, text: str = "") -> None:
+        """Set the run's marker."""
+        if self.active:
+            self.directory.mark(state, text)
 
     def message(self, text: str) -> None:
+        if not self.active:
+            return
         with self.directory.log.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
         self.watcher.message(text)

@@ -1,0 +1,120 @@
+"""`aerepr plugins list|show|check`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated, Any
+
+import typer
+
+from aerepr.cli import output
+from aerepr.cli.options import Json
+
+
+def listing(
+    kind: Annotated[str | None, typer.Option("--kind", help="Only one kind, such as decoder.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List every component.
+
+    And the plugin packages that are or could be installed. None is imported.
+    """
+    from aerepr.workflows import catalogue
+
+    registry = catalogue.here()
+    components = catalogue.components(registry, kind)
+    packages = catalogue.packages(registry)
+    answer = {
+        "components": [dataclasses.asdict(row) for row in components],
+        "packages": [dataclasses.asdict(row) for row in packages],
+    }
+
+    def text() -> str:
+        rows = [(row.kind, row.name, row.package, row.version, row.summary) for row in components]
+        parts = [output.table(rows, ("kind", "name", "package", "version", "summary"))]
+        if packages:
+            rows_ = [(row.package, row.version, row.status, row.summary) for row in packages]
+            parts.append(output.table(rows_, ("package", "version", "status", "summary")))
+        parts += [f"{row.package}: {row.install}" for row in packages if row.status == "not installed"]
+        return "\n\n".join(parts)
+
+    output.show(answer, as_json, text)
+    for row in components:
+        if row.problem:
+            output.note(f'warning: {row.kind} "{row.name}" of {row.package}: {row.problem}')
+    for package in packages:
+        if package.problem:
+            output.note(f"warning: {package.package}: {package.problem}")
+
+
+def show(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="encoder, decoder, sampler, dataset, ...")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `aerepr plugins list` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Show one component and the keys of its table."""
+    from aerepr.workflows import catalogue
+
+    with output.working():
+        row, about, fields = catalogue.component(catalogue.here(), kind, name)
+    answer = {
+        **dataclasses.asdict(row),
+        "about": about,
+        "fields": [dataclasses.asdict(field) for field in fields],
+    }
+
+    def text() -> str:
+        lines = [f'{row.kind} "{row.name}", {row.package} {row.version}', row.summary or about]
+        lines += [f"Source: {row.source}"] if row.source else []
+        rows = [
+            (
+                field.key,
+                field.type,
+                _default(field),
+                field.description + (" (schedulable)" if field.schedulable else ""),
+            )
+            for field in fields
+        ]
+        keys = output.table(rows, ("key", "type", "default", "description")) if rows else "It has no keys but name."
+        return "\n".join(lines) + f"\n\n{keys}"
+
+    output.show(answer, as_json, text)
+
+
+def check(
+    package: Annotated[
+        str | None, typer.Argument(metavar="PACKAGE", help="A package; every plugin package when left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check that plugins keep their contracts.
+
+    Exit code 1 if a component fails a check of its kind.
+    """
+    from aerepr.workflows import catalogue
+
+    with output.working():
+        results = catalogue.check_plugins(package)
+    failed = [result for result in results if not result.passed]
+
+    def text() -> str:
+        rows = [("ok" if row.passed else "FAILED", row.kind, row.name, row.check, row.message) for row in results]
+        return output.table(rows) + f"\n{len(results) - len(failed)} passed, {len(failed)} failed"
+
+    output.show([dataclasses.asdict(result) for result in results], as_json, text)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _default(field: Any) -> str:
+    if field.required:
+        return "required"
+    return "" if field.default is None else json.dumps(field.default)
+
+
+COMMANDS = {
+    "list": (listing, ("aerepr plugins list", "aerepr plugins list --kind sampler")),
+    "show": (show, ("aerepr plugins show decoder structural",)),
+    "check": (check, ("aerepr plugins check", "aerepr plugins check aerepr-discrete")),
+}

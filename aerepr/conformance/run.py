@@ -1,0 +1,121 @@
+"""Every check of a component, and of all components of a package.
+
+In a test of a plugin:
+
+    @pytest.mark.parametrize("name", Registry().names("regularizer"))
+    def test_contract(name: str) -> None:
+        assert_conforms("regularizer", name)
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aerepr.conformance import data, losses, modules, products, sampling, specs
+from aerepr.conformance.result import Check, Result, own_generators, run_checks
+from aerepr.conformance.world import LoadOnce, Subject
+from aerepr.errors import AereprError, UsageError
+from aerepr.registry.catalogue import ComponentNote
+from aerepr.registry.entrypoints import KINDS
+from aerepr.registry.registry import Registry
+
+CHECKS: dict[str, Sequence[Check[Subject]]] = {
+    "encoder": modules.ENCODER,
+    "posterior": modules.POSTERIOR,
+    "prior": modules.PRIOR,
+    "decoder": modules.DECODER,
+    "likelihood": modules.LIKELIHOOD,
+    "regularizer": losses.REGULARIZER,
+    "objective": losses.OBJECTIVE,
+    "sampler": sampling.SAMPLER,
+    "traversal": sampling.TRAVERSAL,
+    "dataset": data.DATASET,
+    "metric": products.METRIC,
+    "exporter": products.EXPORTER,
+    "logger": products.LOGGER,
+}
+
+
+def check_component(
+    kind: str,
+    name: str,
+    registry: Registry | None = None,
+    *,
+    example: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> list[Result]:
+    """Every check of one component, in order.
+
+    Args:
+        example: settings on top of its defaults; by default those of its catalogue.
+        folder: where a data set's paths start; the current folder by default.
+
+    Raises:
+        UsageError: there is no such kind. UnknownComponent, DuplicateComponent: no component, or several, of that name.
+    """
+    if kind not in KINDS:
+        raise UsageError(f'no kind "{kind}", expected one of {", ".join(KINDS)}')
+    registry = registry or Registry()
+    package = registry.find(kind, name).package
+    note = _note(registry, package, kind, name)
+    with tempfile.TemporaryDirectory() as scratch:
+        subject = Subject(
+            kind,
+            name,
+            LoadOnce(registry),
+            scratch=Path(scratch),
+            folder=folder or Path(),
+            example=note.example if example is None else example,
+            beside=note.beside,
+        )
+        try:
+            with own_generators():
+                subject.component  # noqa: B018 - the import itself is tried
+        except AereprError as cause:
+            return [Result(kind, name, "loads", False, str(cause))]
+        loaded = Result(kind, name, "loads", True)
+        return [loaded, *run_checks(kind, name, subject, (*specs.CHECKS, *CHECKS[kind]))]
+
+
+def check_package(package: str, registry: Registry | None = None) -> list[Result]:
+    """Every check of every component that a package announces.
+
+    Raises:
+        UsageError: it announces none.
+    """
+    registry = registry or Registry()
+    found = [(kind, entry.name) for kind in KINDS for entry in registry.entries(kind) if entry.package == package]
+    if not found:
+        packages = ", ".join(name for name, _ in registry.packages())
+        raise UsageError(f'package "{package}" announces no component here; these do: {packages}')
+    return [result for kind, name in found for result in check_component(kind, name, registry)]
+
+
+def assert_conforms(
+    kind: str,
+    name: str,
+    registry: Registry | None = None,
+    *,
+    example: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> None:
+    """The checks as one assertion, for tests.
+
+    Raises:
+        AssertionError: a check failed; lists all that did. A skipped check is no failure.
+    """
+    failures = [result for result in check_component(kind, name, registry, example=example, folder=folder) if result.failed]
+    if failures:
+        lines = [f"  {result.check}: {result.message}" for result in failures]
+        raise AssertionError("\n".join([f'{kind} "{name}" breaks its contract:', *lines]))
+
+
+def _note(registry: Registry, package: str, kind: str, name: str) -> ComponentNote:
+    for found in registry.catalogues:
+        for note in found.components:
+            if found.origin == package and (note.kind, note.name) == (kind, name):
+                return note
+    return ComponentNote(kind, name, summary="", source="")

@@ -1,0 +1,197 @@
+"""`aerepr.load`: a finished run in Python, NumPy in and out.
+
+One convention: images are (N, H, W, C), or (N, H, W) where there is one channel, as uint8 or floats in [0, 1]; vectors are
+(N, F) in data units; codes are (N, D). What comes out is float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from aerepr.errors import UsageError
+from aerepr.evaluation import evaluate
+from aerepr.export.write import export_run
+from aerepr.kinds.layout import LatentLayout
+from aerepr.model.view import View
+from aerepr.registry.registry import Registry
+from aerepr.rundir import layout, manifest
+from aerepr.rundir.layout import RunDirectory
+from aerepr.sampling import sample, traverse
+from aerepr.sampling.store import checked_codes
+from aerepr.spec.run import RunSpec
+from aerepr.workflows.assemble import open_run
+from aerepr.workflows.inputs import as_arrays, as_examples
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TraversalRow:
+    """One path of a traversal: its label, its codes (S, D), and the decoded examples (S, *shape)."""
+
+    label: str
+    z: Floats
+    values: Floats
+
+
+class Run:
+    """A finished run, opened from its own files.
+
+    Attributes:
+        directory: where everything in it is. view: the model with its sampler and codes, in torch, on the CPU.
+        registry: what may be used with it.
+    """
+
+    def __init__(self, directory: RunDirectory, view: View, registry: Registry) -> None:
+        self.directory = directory
+        self.view = view
+        self.registry = registry
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.view.info.shape}, {self.layout.latent_dim} latent dimensions)"
+
+    @property
+    def path(self) -> Path:
+        return self.directory.path
+
+    @property
+    def spec(self) -> RunSpec:
+        return self.view.spec
+
+    @property
+    def layout(self) -> LatentLayout:
+        return self.view.layout
+
+    @property
+    def codes(self) -> Floats:
+        """Codes (N, D) of up to 10,000 training examples."""
+        codes: Floats = self.view.codes.numpy().copy()
+        return codes
+
+    @property
+    def gallery(self) -> Floats:
+        """The test examples kept with the run; none if `data.gallery` is 0."""
+        return as_arrays(self.view.gallery, self.view.info.shape).copy()
+
+    def encode(self, x: ArrayLike) -> Floats:
+        """Codes (N, D) of examples.
+
+        Raises:
+            ShapeError: sizes other than the model's. DataError: not numbers, not finite, out of range, or no rows.
+        """
+        examples, _ = as_examples(x, self.view.info.shape, "x")
+        codes: Floats = sample.encode(self.view, examples).numpy()
+        return codes
+
+    def decode(self, z: ArrayLike) -> Floats:
+        """Decoded examples of codes (N, D).
+
+        Raises:
+            DataError: not codes of this model, or not finite.
+        """
+        codes = checked_codes(np.asarray(z), self.layout.latent_dim, "z")
+        return as_arrays(sample.decode(self.view, torch.from_numpy(codes)), self.view.info.shape)
+
+    def reconstruct(self, x: ArrayLike) -> Floats:
+        """Examples encoded and decoded again.
+
+        Raises:
+            as `encode`.
+        """
+        return self.decode(self.encode(x))
+
+    def sample(self, n: int = 64, seed: int = 0, sampler: str | None = None, **settings: Any) -> Floats:
+        """New examples; the same arguments give the same ones, and the first k of n are those of k.
+
+        Args:
+            sampler: left out: the run's own; another is fitted to the run's codes.
+            settings: fields of the sampler's table.
+
+        Raises:
+            UsageError: n or seed out of range, or a prior the model was not trained towards.
+            UnknownComponent: no sampler of that name. SpecError: a setting is wrong.
+        """
+        sample.check_draw(n, seed)
+        _, chosen = sample.choose_sampler(self.view, sampler, settings, self.registry)
+        return as_arrays(sample.draw(self.view, n, seed, chosen).values, self.view.info.shape)
+
+    def traverse(self, name: str = "variables", base: int = 0, **settings: Any) -> list[TraversalRow]:
+        """Paths through the latent space from one base code, in decoder order.
+
+        Args:
+            base: which example of the gallery; without a gallery, the typical code. settings: fields of the traversal.
+
+        Raises:
+            UnknownComponent: no traversal of that name. SpecError: a setting is wrong. UsageError: no such base.
+        """
+        chosen = traverse.build_traversal(name, settings, self.registry)
+        rows = traverse.traverse(self.view, chosen, traverse.base_code(self.view, base))
+        shape = self.view.info.shape
+        return [TraversalRow(row.label, row.z.numpy(), as_arrays(row.values, shape)) for row in rows]
+
+    def evaluate(self, metrics: Sequence[str]) -> dict[str, float]:
+        """Metrics of the run on its test split; needs its data set.
+
+        Raises:
+            UnknownComponent: no metric of that name. DataError: the data set is not at hand, or lacks factors.
+        """
+        specs = [self.registry.load("metric", name).Spec(name=name) for name in metrics]
+        return evaluate.metrics(self.view, specs, self.registry)
+
+    def export(
+        self,
+        to: str | Sequence[str] = ("torchscript", "onnx"),
+        sampler: str | None = None,
+        out: str | Path | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> dict[str, dict[str, Any]]:
+        """Write decoder and sampler in formats that other programs run, each verified against this model.
+
+        Args:
+            to: names of exporters, or "all". sampler: another than the run's own; settings: fields of its table.
+            out: folder; left out: `exports/` in the run.
+
+        Returns:
+            `files`, file to purpose, and `max_abs_diff`, file to its largest difference from this model.
+
+        Raises:
+            UnknownComponent, SpecError: as `sample`. UsageError: no format. ExportError: a format failed.
+        """
+        names = [to] if isinstance(to, str) else list(to)
+        if "all" in names:
+            names = self.registry.names("exporter")
+        if not names:
+            installed = ", ".join(self.registry.names("exporter")) or "none"
+            raise UsageError(f'name at least one format to export to, or "all"; installed: {installed}')
+        for name in names:
+            self.registry.find("exporter", name)
+        spec, chosen = sample.choose_sampler(self.view, sampler, settings or {}, self.registry)
+        view = self.view
+        own = view.spec.model_copy(update={"sampler": spec})
+        exported = View(own, view.system, chosen, view.info, view.codes, view.gallery)
+        folder = Path(out) if out is not None else self.directory.product("exports")
+        return export_run(exported, folder, names, self.registry)
+
+
+def load(run: str | Path | None = None, runs: str | Path = "runs", data: str | Path | None = None) -> Run:
+    """Open a finished run from its own files.
+
+    Args:
+        run: its path or its name; left out: the newest. runs: folder of all runs.
+        data: folder in which the spec's data paths start, if the data moved since training; only `evaluate` needs data.
+
+    Raises:
+        RunDirectoryError: there is no such run, it has no model yet, or a file is damaged.
+        SpecError: a plugin it needs is not installed here.
+    """
+    directory = layout.find(Path(runs), str(run) if run is not None else None)
+    # A registry.toml beside the spec may say which of two packages a name means; where the spec's folder is gone, none does.
+    registry = Registry.beside(Path(manifest.read_env(directory)["folder"]))
+    return Run(directory, open_run(directory, registry, Path(data) if data is not None else None), registry)

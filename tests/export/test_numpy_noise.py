@@ -1,0 +1,65 @@
+"""The noise of a seed: known bits, the same in torch, TorchScript and NumPy."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from aerepr.export import numpy_noise
+from aerepr.layers.noise import sample_noise
+
+SEEDS = [0, 1, 2**32, 0x9E3779B97F4A7C15 >> 1, 2**63 - 1, -1, -(2**63)]
+
+
+def test_seed_zero_gives_the_published_philox_words():
+    words = np.array(
+        [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    )  # Random123, kat_vectors: philox4x32 10, all zero
+    expected = ((words >> 9) + 0.5) * 2.0**-23
+    np.testing.assert_array_equal(numpy_noise.sample_noise(1, 4, 0, "uniform")[0], expected.astype(np.float32))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("width", [1, 4, 6, 13])
+def test_uniform_bits_are_those_of_torch(seed: int, width: int):
+    ours, theirs = (
+        numpy_noise.sample_noise(37, width, seed, "uniform"),
+        sample_noise(37, width, seed, "uniform").numpy(),
+    )
+    assert ours.dtype == np.float32
+    np.testing.assert_array_equal(ours.view(np.uint32), theirs.view(np.uint32))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_normals_agree_within_a_millionth(seed: int):
+    ours = numpy_noise.sample_noise(5000, 4, seed, "normal")
+    np.testing.assert_allclose(ours, sample_noise(5000, 4, seed, "normal").numpy(), rtol=0, atol=1e-6)
+    assert abs(ours.mean()) < 0.03
+    assert abs(ours.std() - 1) < 0.03
+
+
+@pytest.mark.parametrize("law", ["uniform", "normal"])
+def test_scripted_is_eager(law: str):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.")
+        scripted = torch.jit.script(sample_noise)
+    for seed in SEEDS:
+        assert torch.equal(scripted(9, 7, seed, law), sample_noise(9, 7, seed, law))
+
+
+@pytest.mark.parametrize("law", ["uniform", "normal"])
+def test_first_rows_do_not_depend_on_how_many_follow(law: str):
+    for n in (0, 1, 2, 7, 33):
+        assert torch.equal(sample_noise(100, 5, 11, law)[:n], sample_noise(n, 5, 11, law))
+        np.testing.assert_array_equal(
+            numpy_noise.sample_noise(100, 5, 11, law)[:n], numpy_noise.sample_noise(n, 5, 11, law)
+        )
+
+
+def test_global_generator_is_left_alone():
+    before = torch.get_rng_state()
+    sample_noise(10, 10, 3, "normal")
+    assert torch.equal(torch.get_rng_state(), before)
