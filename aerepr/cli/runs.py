@@ -100,13 +100,17 @@ def rm(
 
     found = workflow.one(runs, run)
     if not yes:
-        if as_json or not sys.stdin.isatty():
+        if as_json or not _can_ask():
             raise UsageError(f"{found.path}: deleting is final, and nobody can be asked here: pass --yes")
         if not typer.confirm(f"delete {found.path} ({found.state})?", err=True):
             output.note("nothing was deleted")
             raise typer.Exit(1)
     workflow.remove(found)
     output.show({"removed": str(found.path)}, as_json, lambda: f"deleted {found.path}")
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
 
 
 def _losses(losses: dict[str, float]) -> str:

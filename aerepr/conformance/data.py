@@ -115,12 +115,13 @@ def view(subject: Subject) -> None:
             f"x goes from {low:.3g} to {high:.3g}, expected images in [0, 1]",
         )
         require(torch.equal(batch.rows, wanted), "the batch's rows are not those asked for")
-        require((batch.label is not None) == (dataset.labels > 0), f"declares {dataset.labels} labels, label is {batch.label}")
+        names = dataset.labels
+        require((batch.label is not None) == bool(names), f"declares {len(names)} labels, label is {batch.label}")
         if batch.label is not None:
             label = batch.label
             require(
-                tuple(label.shape) == (B,) and int(label.min()) >= 0 and int(label.max()) < dataset.labels,
-                f"label is {label.tolist()}, expected one of {dataset.labels} classes an example",
+                tuple(label.shape) == (B,) and int(label.min()) >= 0 and int(label.max()) < len(names),
+                f"label is {label.tolist()}, expected one of {len(names)} classes an example",
             )
 
 

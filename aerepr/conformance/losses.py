@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from aerepr.conformance import parts
@@ -267,19 +267,7 @@ def objective_exports(subject: Subject) -> None:
         inputs = {
             f"input{i}": value if value.dim() == 0 else value[rows % len(value)] for i, value in enumerate(examples)
         }
-        verify_export(name, _Positional(module), inputs)
-
-
-class _Positional(nn.Module):
-    """A module behind arguments of any names."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, *values: Tensor) -> Tensor | tuple[Tensor, ...]:
-        found: Tensor | tuple[Tensor, ...] = self.module(*values)
-        return found
+        verify_export(name, module, inputs)
 
 
 _BUILDS: Check[Subject] = Check("builds", parts.builds, ("defaults",))

@@ -63,18 +63,22 @@ def _compute(subject: Subject) -> dict[str, float]:
     else:
         arguments = ([_run(subject, seed) for seed in range(3)],)
     try:
-        return metric.compute(*arguments)
+        with torch.no_grad():
+            return metric.compute(*arguments)
     except MissingExtra as cause:
         raise Skip(str(cause)) from cause
     except AereprError as cause:
-        raise Broken(
-            f"refuses the run it is tried on ({cause}): name the components it needs in its catalogue's entry, "
-            'beside = { posterior = { name = "..." } }'
-        ) from cause
+        raise Broken(f"refuses the run it is tried on ({cause}): {_BESIDE}") from cause
+
+
+_BESIDE = 'name what it needs in its entry of the catalogue, such as beside = { posterior = { name = "..." } }'
 
 
 def _run(subject: Subject, seed: int) -> View:
-    return subject.scene(_IMAGES, seed=seed).view()
+    view = subject.scene(_IMAGES, seed=seed).view()
+    missing = set(subject.component.modes) - set(view.model.posterior.modes)
+    require(not missing, f"needs the posterior modes {', '.join(sorted(missing))}: {_BESIDE}")
+    return view
 
 
 def _codes() -> tuple[np.ndarray, np.ndarray]:

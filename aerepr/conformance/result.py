@@ -59,27 +59,37 @@ class Check(Generic[Subject]):
 
 
 def run_checks(kind: str, name: str, subject: Subject, checks: Sequence[Check[Subject]]) -> list[Result]:
-    """Every check in order; those that build on one that failed are reported as skipped."""
+    """Every check in order; those that build on one that failed are reported as skipped, those on a skipped one not at all."""
     results: list[Result] = []
     passed: set[str] = set()
+    unmade: set[str] = set()
     for check in checks:
         missing = [needed for needed in check.after if needed not in passed]
-        if missing:
+        if unmade.intersection(check.after):
+            unmade.add(check.name)
+        elif missing:
             results.append(Result(kind, name, check.name, False, f"not made: {missing[0]} has not passed", skipped=True))
-            continue
-        try:
-            with own_generators():
-                check.run(subject)
-        except Skip as cause:
-            results.append(Result(kind, name, check.name, False, f"skipped: {cause}", skipped=True))
-        except Broken as cause:
-            results.append(Result(kind, name, check.name, False, str(cause)))
-        except Exception as cause:  # noqa: BLE001 - a component may fail in any way, and that is the finding
-            results.append(Result(kind, name, check.name, False, _said(cause)))
         else:
-            passed.add(check.name)
-            results.append(Result(kind, name, check.name, True))
+            result = _made(kind, name, subject, check)
+            results.append(result)
+            if result.passed:
+                passed.add(check.name)
+            elif result.skipped:
+                unmade.add(check.name)
     return results
+
+
+def _made(kind: str, name: str, subject: Subject, check: Check[Subject]) -> Result:
+    try:
+        with own_generators():
+            check.run(subject)
+    except Skip as cause:
+        return Result(kind, name, check.name, False, f"skipped: {cause}", skipped=True)
+    except Broken as cause:
+        return Result(kind, name, check.name, False, str(cause))
+    except Exception as cause:  # noqa: BLE001 - a component may fail in any way, and that is the finding
+        return Result(kind, name, check.name, False, _said(cause))
+    return Result(kind, name, check.name, True)
 
 
 def require(condition: bool, message: str) -> None:

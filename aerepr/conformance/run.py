@@ -10,9 +10,12 @@ In a test of a plugin:
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from aerepr.conformance import data, losses, modules, products, sampling, specs
 from aerepr.conformance.result import Check, Result, own_generators, run_checks
@@ -77,7 +80,8 @@ def check_component(
         except AereprError as cause:
             return [Result(kind, name, "loads", False, str(cause))]
         loaded = Result(kind, name, "loads", True)
-        return [loaded, *run_checks(kind, name, subject, (*specs.CHECKS, *CHECKS[kind]))]
+        with _one_thread():
+            return [loaded, *run_checks(kind, name, subject, (*specs.CHECKS, *CHECKS[kind]))]
 
 
 def check_package(package: str, registry: Registry | None = None) -> list[Result]:
@@ -111,6 +115,17 @@ def assert_conforms(
     if failures:
         lines = [f"  {result.check}: {result.message}" for result in failures]
         raise AssertionError("\n".join([f'{kind} "{name}" breaks its contract:', *lines]))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Tensors here are so small that sharing them out costs more than the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _note(registry: Registry, package: str, kind: str, name: str) -> ComponentNote:

@@ -5,6 +5,8 @@ Shape letters: B batch, N noise width or number of codes, D latent dimensions, S
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +42,10 @@ def _draw(sampler: Sampler, count: int = B) -> Tensor:
 
 
 def _sampler_outputs(scene: Scene) -> list[Tensor]:
-    return [_draw(_fit(scene))]
+    # A copy is fitted, once: whether fitting again forgets is another check.
+    sampler = deepcopy(scene.sampler)
+    sampler.fit(scene.codes(), scene.system.layout, scene.model.prior)
+    return [_draw(sampler)]
 
 
 def sampler_shape(subject: Subject) -> None:

@@ -65,12 +65,12 @@ class World:
         """The same rows with all that belongs to them."""
         rows = torch.arange(first, first + count)
         columns = [(rows * (2 * i + 1) + rows // 7) % factor.size for i, factor in enumerate(self.info.factors)]
-        label = rows % self.info.labels if self.info.labels else None
+        label = rows % len(self.info.labels) if self.info.labels else None
         timed = self.info.frames > 1
         return Batch(self.x(first, count), rows, torch.stack(columns, dim=1), label, timed)
 
 
-def _info(shape: DataShape, frames: int = 1, labels: int = 0) -> DataInfo:
+def _info(shape: DataShape, frames: int = 1, labels: tuple[str, ...] = ()) -> DataInfo:
     return DataInfo(shape, train_size=ROWS, factors=_FACTORS, labels=labels, frames=frames)
 
 
@@ -83,7 +83,7 @@ WORLDS = (
     World("grey images", _info(DataShape.image(1, 32, 32)), 12, _PLAIN),
     World("vectors", _info(DataShape.vector(5)), 4, _VARIATIONAL),
     World("vectors with a larger latent", _info(DataShape.vector(5)), 12, _VARIATIONAL),
-    World("sequences", _info(DataShape.image(1, 16, 16), frames=3, labels=3), 4, _VARIATIONAL),
+    World("sequences", _info(DataShape.image(1, 16, 16), frames=3, labels=("left", "up", "shrink")), 4, _VARIATIONAL),
 )
 
 

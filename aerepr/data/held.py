@@ -21,7 +21,7 @@ class HeldDataset(Dataset):
         factors: their factor table. notes: what was decided while reading, for the user to see.
     """
 
-    def __init__(  # type: ignore[override]  # a component reads its file and hands the rows up
+    def __init__(
         self, values: np.ndarray, factors: FactorTable | None = None, notes: Sequence[str] = ()
     ) -> None:
         self.values = values

@@ -49,6 +49,7 @@ def read_keyed(spec: KeyedSpec, folder: Path, read: Read) -> dict[str, Any]:
     assert key is not None
     arrays, notes = read(path, [key] if spec.factors is None else [key, spec.factors])
     where = f"{path}[{key}]"
+    data: np.ndarray
     if spec.images is not None:
         data, more = as_images(arrays[key], where, layout=spec.layout, binary=spec.binary)
         notes = [*notes, *more]

@@ -26,11 +26,20 @@ if TYPE_CHECKING:
 class Model(Protocol):
     """An autoencoder, composed."""
 
-    encoder: Encoder
-    posterior: Posterior
-    prior: Prior
-    decoder: Decoder
-    likelihood: Likelihood
+    @property
+    def encoder(self) -> Encoder: ...
+
+    @property
+    def posterior(self) -> Posterior: ...
+
+    @property
+    def prior(self) -> Prior: ...
+
+    @property
+    def decoder(self) -> Decoder: ...
+
+    @property
+    def likelihood(self) -> Likelihood: ...
 
     def infer(self, step: Step) -> Step:
         """The step with parameters, distributions, codes and decoder output filled in."""
@@ -48,11 +57,21 @@ class Model(Protocol):
 class RunView(Protocol):
     """One run. `batches`, and whatever uses it, needs the data set; everything else needs the run directory alone."""
 
-    spec: RunSpec
-    model: Model
-    objective: Objective
-    sampler: Sampler
-    info: DataInfo
+    @property
+    def spec(self) -> RunSpec: ...
+
+    @property
+    def model(self) -> Model: ...
+
+    @property
+    def objective(self) -> Objective: ...
+
+    @property
+    def sampler(self) -> Sampler:
+        """The spec's sampler, fitted."""
+
+    @property
+    def info(self) -> DataInfo: ...
 
     @property
     def regularizers(self) -> Mapping[str, Regularizer]:

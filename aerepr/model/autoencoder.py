@@ -39,6 +39,8 @@ class Autoencoder(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.standardized = features is not None
+        self.offset: Tensor
+        self.scale: Tensor
         if features is not None:
             self.register_buffer("offset", torch.zeros(features))
             self.register_buffer("scale", torch.ones(features))

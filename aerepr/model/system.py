@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import nn
@@ -43,13 +44,18 @@ class System(nn.Module):
             self.weights.register_buffer(key, torch.tensor(float(weight)))
 
     @property
+    def terms(self) -> dict[str, Regularizer]:
+        """The regularizers by id."""
+        return cast("dict[str, Regularizer]", dict(self.regularizers.items()))
+
+    @property
     def layout(self) -> LatentLayout:
         return self.model.decoder.layout
 
     @property
     def extra_batches(self) -> int:
         """Further batches each step needs."""
-        return max((module.extra_batches for module in self.regularizers.values()), default=0)
+        return max((module.extra_batches for module in self.terms.values()), default=0)
 
     def losses(self, step: Step, gather: Callable[[Step], Step] = lambda step: step) -> tuple[Terms, Step]:
         """Terms of one batch, and the step as the regularizers saw it (for the adversaries).
@@ -64,7 +70,7 @@ class System(nn.Module):
             filled = gather(filled)
             seen.append(filled)
             terms: Terms = {}
-            for key, module in self.regularizers.items():
+            for key, module in self.terms.items():
                 scoped = replace(filled, noise=filled.noise.scoped(f"regularizers/{key}"))
                 terms[module.logged_name(key, filled)] = Term(module(scoped), self.weights.get_buffer(key))
             return terms
@@ -74,7 +80,7 @@ class System(nn.Module):
 
     def adversaries(self) -> Iterator[tuple[str, Regularizer, list[nn.Parameter]]]:
         """(id, regularizer, parameters) of every regularizer that owns an adversary."""
-        for key, module in self.regularizers.items():
+        for key, module in self.terms.items():
             parameters = list(module.adversary_parameters())
             if parameters:
                 yield key, module, parameters

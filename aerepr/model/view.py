@@ -68,7 +68,7 @@ class View:
 
     @property
     def regularizers(self) -> Mapping[str, Regularizer]:
-        return dict(self.system.regularizers.items())  # type: ignore[arg-type]  # ModuleDict loses the type
+        return self.system.terms
 
     @property
     def layout(self) -> LatentLayout:

@@ -118,15 +118,13 @@ def find(runs: Path, asked: str | None = None) -> RunDirectory:
     Raises:
         RunDirectoryError: there is none.
     """
-    if asked is not None and (
-        is_run(Path(asked)) or (Path(asked).exists() and Path(asked).is_dir() and not (runs / asked).exists())
-    ):
-        if not is_run(Path(asked)):
-            raise RunDirectoryError(f"{asked}: not a run directory: it has no spec.resolved.json")
+    if asked is not None and is_run(Path(asked)):
         return RunDirectory(Path(asked))
     found = listing(runs)
     if asked is not None:
         found = [run for run in found if asked in (run.path.parent.name, run.path.name)]
+        if not found and Path(asked).exists():
+            raise RunDirectoryError(f"{asked}: not a run directory: it has no spec.resolved.json")
     if not found:
         what = f'no run named "{asked}"' if asked is not None else "no runs"
         raise RunDirectoryError(f"{runs}: {what} here: give a run's path or name, or another folder with --runs")

@@ -87,7 +87,9 @@ class ComponentOf:
                 continue  # a broken plugin is reported by `plugins list` and must not stop the schema
             shape = handler(spec.__pydantic_core_schema__)
             options.append({"allOf": [shape, {"properties": {"name": {"const": name}}}]})
-        return {"anyOf": [*options, {"type": "string"}] if self.shorthand else options} if options else {"type": "object"}
+        return (
+            {"anyOf": [*options, {"type": "string"}] if self.shorthand else options} if options else {"type": "object"}
+        )
 
     def validate(self, value: Any, info: ValidationInfo) -> ComponentSpec:
         """The component's own spec, validated; errors keep their place inside the table."""

@@ -13,7 +13,11 @@ from aerepr.spec.training import OptimizerSpec
 class RegularizerSpec(ComponentSpec):
     """What every `[[model.regularizers]]` item has."""
 
-    id: str = Field("", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", description="how logs, schedules and --set address this item; the name when left out")
+    id: str = Field(
+        "",
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]*$",
+        description="how logs, schedules and --set address this item; the name when left out",
+    )
     weight: NonNegativeFloat = Field(
         1.0, description="factor of this term in the loss", json_schema_extra={"schedulable": True}
     )
@@ -32,17 +36,25 @@ class ModelSpec(Table):
 
     recipe: str | None = Field(None, description='a named composition, such as "SAE-12"; the tables below override it')
     latent_dim: PositiveInt = Field(description="D, number of latent dimensions")
-    encoder: Annotated[ComponentSpec, ComponentOf("encoder")]
+    encoder: Annotated[ComponentSpec, ComponentOf("encoder")] = Field(description="x to the posterior's parameters")
     posterior: Annotated[ComponentSpec, ComponentOf("posterior")] = Field(
-        {"name": "deterministic"}, validate_default=True
+        {"name": "deterministic"}, validate_default=True, description="q(z given x)"
     )
-    prior: Annotated[ComponentSpec, ComponentOf("prior")] = Field({"name": "standard_normal"}, validate_default=True)
-    decoder: Annotated[ComponentSpec, ComponentOf("decoder")]
+    prior: Annotated[ComponentSpec, ComponentOf("prior")] = Field(
+        {"name": "standard_normal"}, validate_default=True, description="p(z)"
+    )
+    decoder: Annotated[ComponentSpec, ComponentOf("decoder")] = Field(
+        description="z to the likelihood's numbers; declares the variables"
+    )
     likelihood: Annotated[ComponentSpec, ComponentOf("likelihood")] = Field(
-        {"name": "bernoulli"}, validate_default=True
+        {"name": "bernoulli"}, validate_default=True, description="p(x given z); its cost is the distortion"
     )
-    regularizers: list[Annotated[ComponentSpec, ComponentOf("regularizer")]] = []
-    objective: Annotated[ComponentSpec, ComponentOf("objective")] = Field({"name": "elbo"}, validate_default=True)
+    regularizers: list[Annotated[RegularizerSpec, ComponentOf("regularizer")]] = Field(
+        [], description="further terms of the loss, each with a weight"
+    )
+    objective: Annotated[ComponentSpec, ComponentOf("objective")] = Field(
+        {"name": "elbo"}, validate_default=True, description="which losses a step has"
+    )
 
     @model_validator(mode="after")
     def _ids_differ(self) -> ModelSpec:

@@ -29,12 +29,16 @@ class RunSpec(Table):
 
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="folder of the runs of this spec")
     seed: NonNegativeInt = Field(0, lt=2**63, description="initial weights, data order and noise")
-    model: ModelSpec
-    data: Annotated[DatasetSpec, ComponentOf("dataset")]
-    train: TrainSpec
-    sampler: Annotated[ComponentSpec, ComponentOf("sampler")] = Field({"name": "hybrid"}, validate_default=True)
-    evaluation: EvaluationSpec = EvaluationSpec()
-    loggers: list[Annotated[ComponentSpec, ComponentOf("logger")]] = []
+    model: ModelSpec = Field(description="what is trained")
+    data: Annotated[DatasetSpec, ComponentOf("dataset")] = Field(description="on what")
+    train: TrainSpec = Field(description="how")
+    sampler: Annotated[ComponentSpec, ComponentOf("sampler")] = Field(
+        {"name": "hybrid"}, validate_default=True, description="how `aerepr sample` and exports draw if not told"
+    )
+    evaluation: EvaluationSpec = Field(EvaluationSpec(), description="metrics computed during training")
+    loggers: list[Annotated[ComponentSpec, ComponentOf("logger")]] = Field(
+        [], description="who else is told, such as tensorboard"
+    )
 
     def tables(self) -> dict[str, Any]:
         """The spec as plain tables, every default written out, ready for TOML or JSON."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -14,21 +14,21 @@ Part = Literal["encoder", "posterior", "prior", "decoder", "likelihood", "object
 class OptimizerSpec(Table):
     """Table `[train.optimizer]`, and the `optimizer` of a regularizer with an adversary."""
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
+    name: Literal["adam", "adamw", "sgd"] = Field("adam", description="the optimizer, as PyTorch has it")
     lr: PositiveFloat = Field(5e-4, description="learning rate", json_schema_extra={"schedulable": True})
     betas: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
         (0.9, 0.999), description="Adam's decay rates; the first is SGD's momentum"
     )
-    eps: PositiveFloat = 1e-8
-    weight_decay: NonNegativeFloat = 0.0
-    amsgrad: bool = False
+    eps: PositiveFloat = Field(1e-8, description="added to the root of the second moment")
+    weight_decay: NonNegativeFloat = Field(0.0, description="pull of the weights towards zero")
+    amsgrad: bool = Field(False, description="keep the largest second moment seen")
 
 
 class ScheduleSpec(Table):
     """One `[[train.schedules]]` item: a value that follows the step number."""
 
     target: str = Field(description='dotted path of the field, such as "model.regularizers.kl.weight"')
-    kind: Literal["constant", "linear", "cosine", "cyclic", "exponential"] = "linear"
+    kind: Literal["constant", "linear", "cosine", "cyclic", "exponential"] = Field("linear", description="its course")
     from_: float = Field(alias="from", description="value at `start` and before")
     to: float | None = Field(
         None, description="value at `end` and after (linear, cosine); the peak of a cycle (cyclic)"
@@ -54,7 +54,7 @@ class ScheduleSpec(Table):
 class PhaseSpec(Table):
     """One `[[train.phases]]` item: how long, which parts learn, on which rows."""
 
-    steps: PositiveInt
+    steps: PositiveInt = Field(description="updates of this phase")
     learn: list[Part] | None = Field(None, min_length=1, description="parts that learn; all when left out")
     subset: dict[str, list[NonNegativeInt]] | None = Field(
         None, description="replaces data.subset for this phase's training rows"
@@ -64,24 +64,24 @@ class PhaseSpec(Table):
 class TrainSpec(Table):
     """Table `[train]`."""
 
-    steps: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="optimizer updates; with phases: absent, or their sum"
-    )
-    batch_size: PositiveInt = 128
+    steps: PositiveInt | None = Field(None, description="optimizer updates; with phases: absent, or their sum")
+    batch_size: PositiveInt = Field(128, description="examples in a batch, over all processes")
     device: str = Field("auto", description="auto (cuda, mps, cpu), or a torch device such as cuda:1")
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    compile: Literal["auto", "on", "off"] = "auto"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+        "auto", description="auto: tf32 on CUDA devices that have it, else fp32; recorded in env.json"
+    )
+    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile of encoder and decoder; auto: off")
     clip_norm: NonNegativeFloat = Field(0.0, description="largest norm of the gradient; 0: no clipping")
     accumulate: PositiveInt = Field(1, description="micro-batches per update; batch_size is the size of each")
     ema: float = Field(
         0.0, ge=0, lt=1, description="decay of the averaged weights that are validated and exported; 0: none"
     )
-    log_every: PositiveInt = 50
-    validate_every: PositiveInt = 1000
-    checkpoint_every: PositiveInt = 500
-    optimizer: OptimizerSpec = OptimizerSpec()
-    schedules: list[ScheduleSpec] = []
-    phases: list[PhaseSpec] = []
+    log_every: PositiveInt = Field(50, description="steps between two records of the training losses")
+    validate_every: PositiveInt = Field(1000, description="steps between two validations")
+    checkpoint_every: PositiveInt = Field(500, description="steps between two checkpoints")
+    optimizer: OptimizerSpec = Field(OptimizerSpec(), description="of everything but adversaries")
+    schedules: list[ScheduleSpec] = Field([], description="values that follow the step number")
+    phases: list[PhaseSpec] = Field([], description="instead of steps: one after the other")
 
     @model_validator(mode="after")
     def _steps_are_known(self) -> TrainSpec:

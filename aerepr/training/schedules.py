@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from aerepr.errors import Problem, SpecError
-from aerepr.kinds.part import Part
 from aerepr.model.system import PARTS, System
 from aerepr.spec.base import is_schedulable
 from aerepr.spec.run import RunSpec
@@ -75,7 +75,7 @@ class Schedules:
         return {f"schedule/{schedule.target}": value_at(schedule, step, self.total) for schedule, _ in self.bound}
 
 
-def _owner(spec: RunSpec, target: str) -> tuple[type | None, str, str]:
+def _owner(spec: RunSpec, target: str) -> tuple[type[BaseModel] | None, str, str]:
     parts = target.split(".")
     if target == "train.optimizer.lr":
         return OptimizerSpec, "lr", ""
@@ -101,8 +101,7 @@ def _tensor(target: str, system: System, lr: Tensor, adversaries: dict[str, Tens
             return system.weights.get_buffer(parts[2])
         if parts[3] == "optimizer":
             return adversaries[parts[2]]
-        module: Part = system.regularizers[parts[2]]  # type: ignore[assignment]
-        return _buffer(module, parts[3], target)
+        return _buffer(system.terms[parts[2]], parts[3], target)
     return _buffer(system.part(parts[1]), parts[2], target)
 
 

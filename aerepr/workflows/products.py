@@ -36,6 +36,7 @@ Place = str | Path | None
 
 def sample(
     run: Place = None,
+    *,
     runs: str | Path = "runs",
     sampler: str | None = None,
     n: int = 64,
@@ -71,6 +72,7 @@ def sample(
 
 def traverse(
     run: Place = None,
+    *,
     runs: str | Path = "runs",
     name: str = "variables",
     base: int = 0,
@@ -119,6 +121,7 @@ def traverse(
 
 def reconstruct(
     run: Place = None,
+    *,
     runs: str | Path = "runs",
     data: Place = None,
     out: Place = None,
@@ -155,6 +158,7 @@ def reconstruct(
 
 def encode(
     run: Place = None,
+    *,
     runs: str | Path = "runs",
     data: Place = None,
     split: Split = "test",
@@ -197,7 +201,7 @@ def encode(
     }
 
 
-def decode(z: str | Path, run: Place = None, runs: str | Path = "runs", out: Place = None) -> dict[str, Any]:
+def decode(z: str | Path, run: Place = None, *, runs: str | Path = "runs", out: Place = None) -> dict[str, Any]:
     """`aerepr decode`: examples of codes.
 
     Args:
@@ -223,6 +227,7 @@ def decode(z: str | Path, run: Place = None, runs: str | Path = "runs", out: Pla
 
 def export(
     run: Place = None,
+    *,
     runs: str | Path = "runs",
     to: str | Sequence[str] = ("torchscript", "onnx"),
     sampler: str | None = None,

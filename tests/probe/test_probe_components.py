@@ -30,7 +30,6 @@ from torch.distributions.kl import kl_divergence
 from torch.testing import assert_close
 
 from aerepr.data.source import DataSource
-from aerepr.errors import UsageError
 from aerepr.kinds.batch import Batch
 from aerepr.kinds.dataset import DataContext, DataInfo
 from aerepr.kinds.distributions import has_closed_form, independent_normal, is_factorised
@@ -384,13 +383,6 @@ def test_mode_gap_is_the_difference_of_distortions() -> None:
     numbers = ModeGap(ComponentSpec(name="probe_mode_gap")).compute(TwoBatches(categorical()))
     expected = {"probe_mode_gap.score": 2.0, "probe_mode_gap.soft": 3.0, "probe_mode_gap.hard": 5.0}
     assert numbers == pytest.approx(expected, rel=1e-5)
-
-
-def test_mode_gap_refuses_a_posterior_without_a_relaxation() -> None:
-    posterior = categorical()
-    posterior.modes = ("sample", "represent")
-    with pytest.raises(UsageError, match="hard or soft"):
-        ModeGap(ComponentSpec(name="probe_mode_gap")).compute(TwoBatches(posterior))
 
 
 # The package.

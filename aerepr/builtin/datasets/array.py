@@ -29,7 +29,8 @@ class ArrayDataset(HeldDataset):
     def __init__(self, spec: ArraySpec, ctx: DataContext) -> None:
         path = ctx.folder / spec.path
         values = as_vectors(read_npy(path), str(path))
-        factors, notes = None, []
+        factors: FactorTable | None = None
+        notes: list[str] = []
         if spec.factors is not None:
             table = ctx.folder / spec.factors
             factors, notes = FactorTable.from_columns(

@@ -33,7 +33,8 @@ class CSVDataset(HeldDataset):
             if factor not in names:
                 raise missing_key(str(path), factor, names)
         chosen = [names.index(factor) for factor in spec.factors]
-        factors, notes = None, []
+        factors: FactorTable | None = None
+        notes: list[str] = []
         if chosen:
             factors, notes = FactorTable.from_columns(table[:, chosen], spec.factors, str(path))
         values = np.ascontiguousarray(np.delete(table, chosen, axis=1))

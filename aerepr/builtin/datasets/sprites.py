@@ -46,13 +46,7 @@ class SpritesDataset(Dataset):
         return math.prod(sprites.FACTOR_SIZES)
 
     def resident(self, device: torch.device) -> Tensor:
-        if device.type == "cpu":
-            return torch.empty(0)
-        packed = torch.empty(len(self), self.size, self.size // 8, dtype=torch.uint8)
-        for start in range(0, len(self), _CHUNK):
-            images = sprites.render(np.arange(start, min(start + _CHUNK, len(self))), self.size)
-            packed[start : start + len(images)] = torch.from_numpy(np.packbits(images[..., 0] > 0, axis=-1))
-        return packed.to(device)
+        return torch.empty(0) if device.type == "cpu" else packed_rows(len(self), self.size).to(device)
 
     def take(self, resident: Tensor, rows: Tensor) -> Tensor:
         if resident.numel() == 0:
@@ -60,3 +54,19 @@ class SpritesDataset(Dataset):
         bits = torch.arange(7, -1, -1, device=rows.device, dtype=torch.uint8)
         image = (resident[rows].unsqueeze(-1) >> bits) & 1
         return (image * 255).view(len(rows), self.size, self.size, 1)
+
+
+def packed_rows(count: int, size: int) -> Tensor:
+    """The first rows as bits, eight pixels a byte.
+
+    Args:
+        count: how many. size: height and width in pixels, a multiple of 8.
+
+    Returns:
+        uint8 (count, size, size / 8), the leftmost pixel in the highest bit.
+    """
+    packed = torch.empty(count, size, size // 8, dtype=torch.uint8)
+    for start in range(0, count, _CHUNK):
+        images = sprites.render(np.arange(start, min(start + _CHUNK, count)), size)
+        packed[start : start + len(images)] = torch.from_numpy(np.packbits(images[..., 0] > 0, axis=-1))
+    return packed

@@ -26,7 +26,7 @@ class ConvDecoderSpec(ComponentSpec):
 
     width: PositiveInt = Field(64, description="channels of every block")
     depth: PositiveInt | None = Field(None, description="number of blocks; left out: 12 up to 64 pixels, 16 above")
-    nonlinearity: Nonlinearity = "mish"
+    nonlinearity: Nonlinearity = Field("mish", description="what follows every layer but the last")
     hidden: list[PositiveInt] | None = Field(
         None, description="hidden widths of the first MLP; left out: [2w, 4w] up to 12 blocks, [w, 2w, 4w] above"
     )

@@ -20,7 +20,7 @@ class MLPDecoderSpec(ComponentSpec):
 
     width: PositiveInt = Field(128, description="what the hidden widths are multiples of")
     hidden: list[PositiveInt] | None = Field(None, description="widths of the hidden layers; left out: [w, 2w]")
-    nonlinearity: Nonlinearity = "mish"
+    nonlinearity: Nonlinearity = Field("mish", description="what follows every layer but the last")
 
 
 class MLPDecoder(Decoder):

@@ -31,7 +31,7 @@ class StructuralMLPDecoderSpec(ComponentSpec):
     )
     width: PositiveInt = Field(128, description="width of every block")
     depth: PositiveInt | None = Field(None, description="number of blocks; left out: one for each variable")
-    nonlinearity: Nonlinearity = "mish"
+    nonlinearity: Nonlinearity = Field("mish", description="what follows every layer but the last")
     hidden: list[PositiveInt] | None = Field(None, description="hidden widths of each Str-Tfm MLP; left out: [w, 2w]")
     identity_start: bool = Field(False, description="zero the last bias of each MLP: scales start nearer 1, shifts 0")
 

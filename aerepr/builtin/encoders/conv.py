@@ -26,7 +26,7 @@ class ConvEncoderSpec(ComponentSpec):
     width: PositiveInt = Field(64, description="channels of every block")
     depth: PositiveInt | None = Field(None, description="number of blocks; left out: 12 up to 64 pixels, 16 above")
     first_kernel: PositiveInt = Field(5, description="side of the first block's kernel, odd")
-    nonlinearity: Nonlinearity = "mish"
+    nonlinearity: Nonlinearity = Field("mish", description="what follows every layer but the last")
     hidden: list[PositiveInt] | None = Field(
         None, description="hidden widths of the projection; left out: [4w, 2w] up to 12 blocks, [4w, 2w, w] above"
     )

@@ -19,7 +19,7 @@ class MLPEncoderSpec(ComponentSpec):
 
     width: PositiveInt = Field(128, description="what the hidden widths are multiples of")
     hidden: list[PositiveInt] | None = Field(None, description="widths of the hidden layers; left out: [2w, w]")
-    nonlinearity: Nonlinearity = "mish"
+    nonlinearity: Nonlinearity = Field("mish", description="what follows every layer but the last")
 
 
 class MLPEncoder(Encoder):

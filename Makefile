@@ -1,0 +1,62 @@
+# Needs make and Python 3.11 or newer; everything else goes into .venv, with the versions of constraints.txt.
+#
+#   make demo    train, sample and export a small model, and say where the pictures are
+#   make test    the whole suite, core, probe and plugins
+#   make check   format, lint, types
+#   make docs    rewrite docs/spec.md from the specs
+#   make env     install what the other targets need
+#   make clean   remove .venv and caches; runs are kept
+#
+# PYTHON=python3.12 names another interpreter, PIP_FLAGS="..." is handed to pip, ARGS="..." to demo and to pytest.
+
+PYTHON ?= python3
+PIP_FLAGS ?=
+ARGS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check install --quiet $(PIP_FLAGS) -c constraints.txt
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+METADATA := pyproject.toml constraints.txt
+
+# Models as small as the tests' are slower on several threads; pytest runs two processes instead.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: demo test check docs env clean
+
+demo: $(VENV)/.core
+	$(RUN) -m aerepr demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(ONE_THREAD) $(RUN) -m pytest -n 2 --durations 10 $(ARGS) tests $(wildcard plugins/*/tests)
+
+check: $(VENV)/.dev
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+docs: $(VENV)/.core
+	$(RUN) docs/generate.py
+
+env: $(VENV)/.dev
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is younger than the metadata it was installed from; the environment is made anew only if it is not there.
+$(VENV)/.python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+	    echo "aerepr needs Python 3.11 or newer, and $(PYTHON) is: $$($(PYTHON) --version 2>&1)" >&2; \
+	    echo "Name another interpreter: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.python $(METADATA)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python $(METADATA) tests/probe/pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+	$(PIP) -e ".[dev]"
+	$(PIP) --no-build-isolation --no-deps -e tests/probe
+	$(if $(PLUGINS),$(PIP) --no-build-isolation $(PLUGINS:%=-e %))
+	@touch $(VENV)/.core $@
