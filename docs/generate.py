@@ -1,7 +1,7 @@
 """Writes docs/spec.md: every key of a spec, read off the classes that validate it.
 
-    python docs/generate.py            write the file
-    python docs/generate.py --check    fail if it is not what would be written
+python docs/generate.py            write the file
+python docs/generate.py --check    fail if it is not what would be written
 """
 
 from __future__ import annotations
@@ -59,7 +59,11 @@ def text() -> str:
     catalogue = {(note.kind, note.name): note for note in registry.catalogues[0].components}
     parts = [HEAD]
     for title, words, spec in TABLES:
-        parts.append(_section(f"## `{title}`" if title.startswith("[") else f"## {title}", words, fields(spec), name=True, spec=spec))
+        parts.append(
+            _section(
+                f"## `{title}`" if title.startswith("[") else f"## {title}", words, fields(spec), name=True, spec=spec
+            )
+        )
     for kind in KINDS:
         entries = [entry for entry in registry.entries(kind) if entry.package == CORE]
         if not entries:
@@ -98,5 +102,7 @@ def _name_row(spec: Any) -> FieldRow:
 
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        sys.exit(0 if TARGET.read_text(encoding="utf-8") == text() else f"{TARGET} is out of date: python docs/generate.py")
+        sys.exit(
+            0 if TARGET.read_text(encoding="utf-8") == text() else f"{TARGET} is out of date: python docs/generate.py"
+        )
     TARGET.write_text(text(), encoding="utf-8")

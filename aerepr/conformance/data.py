@@ -28,7 +28,9 @@ B = 6
 
 
 def _dataset(subject: Subject) -> Dataset:
-    dataset: Dataset = subject.component(subject.spec(), DataContext(folder=subject.folder, cache=subject.scratch / "cache"))
+    dataset: Dataset = subject.component(
+        subject.spec(), DataContext(folder=subject.folder, cache=subject.scratch / "cache")
+    )
     return dataset
 
 
@@ -162,13 +164,18 @@ def factors(subject: Subject) -> None:
     classes_NF = np.asarray(table.classes)
     count = len(_dataset(subject))
     require(np.issubdtype(classes_NF.dtype, np.integer), f"classes are {classes_NF.dtype}, expected integers")
-    require(classes_NF.shape == (count, len(table.names)), f"classes have shape {classes_NF.shape}, expected {(count, len(table.names))}")
+    require(
+        classes_NF.shape == (count, len(table.names)),
+        f"classes have shape {classes_NF.shape}, expected {(count, len(table.names))}",
+    )
     require(len(table.sizes) == len(table.names), f"{len(table.names)} names and {len(table.sizes)} sizes")
     require(len(set(table.names)) == len(table.names), f"a name occurs twice: {', '.join(table.names)}")
     for name, size, column in zip(table.names, table.sizes, classes_NF.T, strict=True):
         low, high = int(column.min()), int(column.max())
         if size == 0:
-            require(low == high == -1, f"{name} has size 0 and classes {low} to {high}, expected -1 for an unknown factor")
+            require(
+                low == high == -1, f"{name} has size 0 and classes {low} to {high}, expected -1 for an unknown factor"
+            )
             continue
         require(low >= 0 and high < size, f"{name} has classes {low} to {high}, expected 0 to {size - 1}")
         first = int(column[0])
@@ -183,14 +190,19 @@ def splits(subject: Subject) -> None:
     dataset = _dataset(subject)
     published = dataset.published_splits()
     if published is not None:
-        require({"train", "valid", "test"} <= set(published), f"has splits {', '.join(published)}, expected train, valid and test")
+        require(
+            {"train", "valid", "test"} <= set(published),
+            f"has splits {', '.join(published)}, expected train, valid and test",
+        )
         together = np.concatenate([np.asarray(chosen) for chosen in published.values()])
         require(len(np.unique(together)) == len(together), "a row is in two splits")
         inside = len(together) == 0 or (together.min() >= 0 and together.max() < len(dataset))
         require(bool(inside), f"a split names rows beyond the {len(dataset)} there are")
     source = DataSource(dataset, subject.spec())
     train = source.rows("train")
-    require(len(source.batch(torch.from_numpy(train[:2]))) == len(train[:2]), "a batch has other rows than it was made of")
+    require(
+        len(source.batch(torch.from_numpy(train[:2]))) == len(train[:2]), "a batch has other rows than it was made of"
+    )
 
 
 _PURE = ("view", "generator")

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from aerepr.conformance import parts
-from aerepr.conformance.parts import EXPORT_ROWS, reached, require_learning, require_shape, same, trainable, verify_export
+from aerepr.conformance.parts import (
+    EXPORT_ROWS,
+    reached,
+    require_learning,
+    require_shape,
+    same,
+    trainable,
+    verify_export,
+)
 from aerepr.conformance.result import Broken, Check, own_generators, require
 from aerepr.conformance.world import Scene, Subject
 from aerepr.kinds.batch import Batch
@@ -78,10 +87,8 @@ def regularizer_order(subject: Subject) -> None:
     """The order of the examples in the batch does not matter."""
     for scene in subject.scenes():
         batch, order_B = scene.world.batch(), torch.tensor([3, 1, 7, 0, 5, 2, 6, 4])
-        columns = {
-            name: value[order_B]
-            for name, value in vars(batch).items()
-            if isinstance(value, Tensor)
+        columns: dict[str, Any] = {
+            name: value[order_B] for name, value in vars(batch).items() if isinstance(value, Tensor)
         }
         with torch.no_grad():
             step, moved = scene.step(batch), scene.step(replace(batch, **columns))
@@ -104,7 +111,10 @@ def regularizer_weight(subject: Subject) -> None:
             other = subject.scene(scene.world, weight=weight)
             with own_generators():
                 found.append(_regularizer_outputs(other))
-        require(same(*found), f"the term changes with its weight, which the engine applies, in the world of {scene.world.name}")
+        require(
+            same(*found),
+            f"the term changes with its weight, which the engine applies, in the world of {scene.world.name}",
+        )
 
 
 def regularizer_needs(subject: Subject) -> None:
@@ -114,11 +124,15 @@ def regularizer_needs(subject: Subject) -> None:
         with torch.no_grad():
             step = _filled(scene)
             if not module.needs_density:
-                _works(module, replace(step, posterior=Dirac(step.z_BD)), "needs_density", "a posterior without a density")
+                _works(
+                    module, replace(step, posterior=Dirac(step.z_BD)), "needs_density", "a posterior without a density"
+                )
             if not module.needs_factorised:
                 D = scene.world.latent_dim
                 scale_DD = torch.eye(D) + 0.3 * torch.eye(D).roll(1, dims=0).tril()
-                full = MultivariateNormal(step.z_BD, scale_tril=scale_DD.expand(len(step.z_BD), D, D), validate_args=False)
+                full = MultivariateNormal(
+                    step.z_BD, scale_tril=scale_DD.expand(len(step.z_BD), D, D), validate_args=False
+                )
                 prior = MultivariateNormal(torch.zeros(D), scale_tril=scale_DD, validate_args=False)
                 joint = replace(step, posterior=full, prior=prior)
                 _works(module, joint, "needs_factorised", "distributions that are not factorised")
@@ -192,8 +206,10 @@ def objective_terms(subject: Subject) -> None:
     """Named terms, each a finite 0-dim tensor with a weight, in training and in validation."""
     for scene in subject.scenes():
         for mode in ("sample", "represent"):
-            terms = _terms(scene, scene.step(mode=mode))  # type: ignore[arg-type]
-            require(isinstance(terms, dict) and len(terms) > 0, f"gives {type(terms).__name__}, expected a dict of terms")
+            terms = _terms(scene, scene.step(mode=mode))
+            require(
+                isinstance(terms, dict) and len(terms) > 0, f"gives {type(terms).__name__}, expected a dict of terms"
+            )
             for name, term in terms.items():
                 require(isinstance(term, Term), f"{name} is {type(term).__name__}, expected a Term")
                 require_shape(f"{name} in mode {mode}", term.raw, (), scene)
@@ -232,7 +248,9 @@ def objective_order(subject: Subject) -> None:
             try:
                 found = _total(_terms(scene)).detach()
             except RuntimeError as cause:
-                raise Broken(f"order is 1, and the loss needs gradients to be evaluated ({cause}): set order = 2") from cause
+                raise Broken(
+                    f"order is 1, and the loss needs gradients to be evaluated ({cause}): set order = 2"
+                ) from cause
         require(
             bool(torch.isclose(expected, found, rtol=ROUNDING)),
             f"the total is {expected.item():.6g}, and {found.item():.6g} where gradients are off: set order = 2",
@@ -248,9 +266,12 @@ def objective_regularizers(subject: Subject) -> None:
             require(regularize.calls == 0, "regularizers is False, and it calls regularize")
             continue
         require(
-            regularize.calls == 1, f"calls regularize {regularize.calls} times, expected once: or declare regularizers = False"
+            regularize.calls == 1,
+            f"calls regularize {regularize.calls} times, expected once: or declare regularizers = False",
         )
-        missing = [name for name, term in regularize.terms.items() if name not in terms or terms[name].raw is not term.raw]
+        missing = [
+            name for name, term in regularize.terms.items() if name not in terms or terms[name].raw is not term.raw
+        ]
         require(not missing, f"leaves out the regularizers {', '.join(missing)}: return their terms with its own")
 
 

@@ -111,7 +111,9 @@ def decoder_gradients(subject: Subject) -> None:
         decoder, z_BD = scene.model.decoder.train(), scene.z(B).requires_grad_()
         gradient_BD, *others = reached(decoder(z_BD), [z_BD, *trainable(decoder)])
         require_learning(scene, decoder, others)
-        require(bool(gradient_BD.isfinite().all()), f"the gradient of z is not finite, in the world of {scene.world.name}")
+        require(
+            bool(gradient_BD.isfinite().all()), f"the gradient of z is not finite, in the world of {scene.world.name}"
+        )
         unused = (gradient_BD == 0).all(dim=0).nonzero()[:, 0].tolist()
         require(not unused, f"latent dimensions {unused} change nothing, in the world of {scene.world.name}")
 
@@ -190,7 +192,8 @@ def posterior_reparameterised(subject: Subject) -> None:
         (gradient_BDK,) = reached(z_BD, [params_BDK])
         require(bool(gradient_BDK.isfinite().all()), f"the gradient of the parameters is not finite, {where}")
         require(
-            bool(gradient_BDK.abs().sum(dim=-1).all()), f"no gradient reaches the parameters from a sampled code, {where}"
+            bool(gradient_BDK.abs().sum(dim=-1).all()),
+            f"no gradient reaches the parameters from a sampled code, {where}",
         )
         if has_density(posterior(params_BDK)):
             with own_generators():
@@ -205,7 +208,9 @@ def posterior_gradients(subject: Subject) -> None:
         posterior, params_BDK = scene.model.posterior.train(), scene.params(B).requires_grad_()
         found = _posterior_given(scene, params_BDK, scene.posterior_noise(B))
         gradients = [reached(value, [params_BDK, *trainable(posterior)]) for value in found]
-        require_learning(scene, posterior, [sum(values[1:], values[0]) for values in list(zip(*gradients, strict=True))[1:]])
+        require_learning(
+            scene, posterior, [sum(values[1:], values[0]) for values in list(zip(*gradients, strict=True))[1:]]
+        )
         if has_density(posterior(params_BDK)):
             gradient_BDK = gradients[-1][0]
             where = f"in the world of {scene.world.name}"
@@ -369,7 +374,9 @@ def likelihood_shape(subject: Subject) -> None:
     """The data's shape as event shape, one log probability an example, a mean of the data's shape."""
     for scene in subject.scenes():
         likelihood, sizes = scene.model.likelihood, scene.world.info.shape.sizes
-        require(isinstance(likelihood.P, int) and likelihood.P > 0, f"P is {likelihood.P!r}, expected a positive integer")
+        require(
+            isinstance(likelihood.P, int) and likelihood.P > 0, f"P is {likelihood.P!r}, expected a positive integer"
+        )
         for count in (1, 3):
             raw = scene.raw(count)
             distribution = likelihood(raw)
@@ -400,7 +407,8 @@ def likelihood_gradients(subject: Subject) -> None:
         require(bool(gradient.isfinite().all()), f"the gradient of the decoder's numbers is not finite, {where}")
         unused = (gradient == 0).flatten(2).all(dim=2).all(dim=0) if gradient.dim() > 2 else (gradient == 0).all(dim=0)
         require(
-            not bool(unused.any()), f"{int(unused.sum())} of the decoder's {len(unused)} channels get no gradient: P is too large, {where}"
+            not bool(unused.any()),
+            f"{int(unused.sum())} of the decoder's {len(unused)} channels get no gradient: P is too large, {where}",
         )
         require_learning(scene, likelihood, others)
 

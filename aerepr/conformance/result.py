@@ -68,7 +68,9 @@ def run_checks(kind: str, name: str, subject: Subject, checks: Sequence[Check[Su
         if unmade.intersection(check.after):
             unmade.add(check.name)
         elif missing:
-            results.append(Result(kind, name, check.name, False, f"not made: {missing[0]} has not passed", skipped=True))
+            results.append(
+                Result(kind, name, check.name, False, f"not made: {missing[0]} has not passed", skipped=True)
+            )
         else:
             result = _made(kind, name, subject, check)
             results.append(result)
@@ -133,7 +135,7 @@ def _states() -> list[tuple[str, object]]:
     numpy = np.random.get_state()  # noqa: NPY002
     return [
         ("torch", torch.get_rng_state().numpy().tobytes()),
-        ("numpy", (numpy[1].tobytes(), numpy[2])),  # type: ignore[union-attr, index]
+        ("numpy", (numpy[1].tobytes(), numpy[2])),  # type: ignore[index]
         ("random", random.getstate()),
     ]
 

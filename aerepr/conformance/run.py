@@ -111,7 +111,9 @@ def assert_conforms(
     Raises:
         AssertionError: a check failed; lists all that did. A skipped check is no failure.
     """
-    failures = [result for result in check_component(kind, name, registry, example=example, folder=folder) if result.failed]
+    failures = [
+        result for result in check_component(kind, name, registry, example=example, folder=folder) if result.failed
+    ]
     if failures:
         lines = [f"  {result.check}: {result.message}" for result in failures]
         raise AssertionError("\n".join([f'{kind} "{name}" breaks its contract:', *lines]))

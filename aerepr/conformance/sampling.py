@@ -122,8 +122,12 @@ def sampler_refuses(subject: Subject) -> None:
         except ShapeError:
             continue
         except Exception as cause:
-            raise Broken(f"fitting to no codes raises {type(cause).__name__}, expected a ShapeError: {cause}") from cause
-        require(bool(z_BD.isfinite().all()), "fitted to no codes it gives numbers that are not finite: raise a ShapeError")
+            raise Broken(
+                f"fitting to no codes raises {type(cause).__name__}, expected a ShapeError: {cause}"
+            ) from cause
+        require(
+            bool(z_BD.isfinite().all()), "fitted to no codes it gives numbers that are not finite: raise a ShapeError"
+        )
 
 
 def sampler_state(subject: Subject) -> None:

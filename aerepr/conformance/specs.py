@@ -53,7 +53,8 @@ def contract(subject: Subject) -> None:
     )
     spec, base = found.Spec, expected.Spec  # type: ignore[attr-defined]  # every contract has one
     require(
-        isinstance(spec, type) and issubclass(spec, base), f"Spec is {spec!r}, expected a class derived from {base.__name__}"
+        isinstance(spec, type) and issubclass(spec, base),
+        f"Spec is {spec!r}, expected a class derived from {base.__name__}",
     )
 
 

@@ -316,4 +316,3 @@ def _run_spec(subject: Subject, world: World, spec: ComponentSpec, seed: int) ->
         },
         context={"registry": subject.registry},
     )
-

@@ -96,20 +96,20 @@ def test_a_signal_saves_the_run_and_resume_finishes_it(aerepr, folder, number, c
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_before_training_is_one_line(folder, number, code):
-    # Reading the data waits for a writer that never comes: the command is somewhere before its first step.
-    (folder / "points.npy").unlink()
-    os.mkfifo(folder / "points.npy")
+    # A component that takes its time to be imported holds the command before its first step.
+    (folder / "slow.py").write_text("import sys, time\nprint('here', file=sys.stderr, flush=True)\ntime.sleep(60)\n")
+    environment = {**os.environ, "PYTHONPATH": str(folder), "AEREPR_PLUGINS": "datasets:slow=slow:Slow"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "aerepr", "train", "spec.toml", "--json"],
+        [sys.executable, "-m", "aerepr", "train", "spec.toml", "--json", "--set", "data.name=slow"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=environment,
     )
-    writer = os.open(folder / "points.npy", os.O_WRONLY)  # returns when the command has opened the other end
+    assert process.stderr.readline() == "here\n"
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    os.close(writer)
-    assert (process.returncode, json.loads(out)["run"]) == (code, None)
+    assert (process.returncode, json.loads(out)) == (code, {"run": None, "step": 0, "state": "interrupted"})
     assert err == f"interrupted by {number.name}\n"
 
 

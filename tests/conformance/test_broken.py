@@ -153,7 +153,7 @@ class Unseeded(SmallEncoder):
     def __init__(self, spec: Any, ctx: BuildContext) -> None:
         super().__init__(spec, ctx)
         with torch.no_grad():
-            self.layers[0].bias.add_(np.random.rand())
+            self.layers[0].bias.add_(np.random.rand())  # noqa: NPY002 - what a careless component does
 
 
 @broken("encoder", "meta")
@@ -189,7 +189,7 @@ class Counts(SmallEncoder):
 class Hides(SmallEncoder):
     def __init__(self, spec: Any, ctx: BuildContext) -> None:
         super().__init__(spec, ctx)
-        self.hidden = np.random.rand()
+        self.hidden = np.random.rand()  # noqa: NPY002 - what a careless component does
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) + self.hidden
@@ -347,7 +347,9 @@ class Entangled(StandardNormal):
         shared_DD = torch.eye(D) + 0.5
         deviation_D = shared_DD.square().sum(dim=1).sqrt()
         return torch.distributions.MultivariateNormal(
-            self.mean, scale_tril=torch.linalg.cholesky(shared_DD @ shared_DD.T / deviation_D.outer(deviation_D)), validate_args=False
+            self.mean,
+            scale_tril=torch.linalg.cholesky(shared_DD @ shared_DD.T / deviation_D.outer(deviation_D)),
+            validate_args=False,
         )
 
 
@@ -561,7 +563,7 @@ class Forgetful(GaussianSampler):
         self.least = codes_ND.min()
 
     def forward(self, noise_BN: Tensor) -> Tensor:
-        return super().forward(noise_BN).clamp(min=self.least)
+        return super().forward(noise_BN) + self.least
 
 
 @broken("sampler", "pure")
@@ -768,7 +770,7 @@ class WantsModes(Spread):
 @broken("metric", "generator")
 class DrawsMetric(Spread):
     def compute(self, codes_ND: np.ndarray, factors_NF: np.ndarray) -> dict[str, float]:
-        return {"broken.score": float(np.random.rand())}
+        return {"broken.score": float(np.random.rand())}  # noqa: NPY002 - what a careless component does
 
 
 @broken("metric", "deterministic")
@@ -839,7 +841,10 @@ class DrawsLogger(Silent):
         torch.rand(1)
 
 
-@pytest.mark.parametrize(("kind", "check", "component"), [pytest.param(*item, id=f"{item[0]}-{item[1]}-{i}") for i, item in enumerate(BROKEN)])
+@pytest.mark.parametrize(
+    ("kind", "check", "component"),
+    [pytest.param(*item, id=f"{item[0]}-{item[1]}-{i}") for i, item in enumerate(BROKEN)],
+)
 def test_only_the_check_meant_for_it_fails(kind: str, check: str, component: Any):
     results = check_component(kind, "broken", Stub(kind, component))
     failed = {result.check: result.message for result in results if result.failed}

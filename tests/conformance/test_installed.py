@@ -72,7 +72,9 @@ def test_a_package_is_checked_whole(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("aerepr.conformance.run.KINDS", ("traversal", "prior"))
     results = check_package("aerepr", REGISTRY)
     found = {(result.kind, result.name) for result in results}
-    assert found == {(kind, name) for kind, name in COMPONENTS if kind in ("traversal", "prior") and "probe" not in name}
+    assert found == {
+        (kind, name) for kind, name in COMPONENTS if kind in ("traversal", "prior") and "probe" not in name
+    }
     assert all(result.passed for result in results)
 
 

@@ -9,6 +9,7 @@ from aerepr.data.factors import FactorTable
 from aerepr.data.held import HeldDataset
 from aerepr.data.lookup import missing_key
 from aerepr.data.table import read_csv
+from aerepr.errors import DataError
 from aerepr.kinds.dataset import DataContext
 from aerepr.spec.base import DataPath
 from aerepr.spec.data import DatasetSpec
@@ -32,6 +33,8 @@ class CSVDataset(HeldDataset):
         for factor in spec.factors:
             if factor not in names:
                 raise missing_key(str(path), factor, names)
+        if len(set(spec.factors)) == len(names):
+            raise DataError(f"{path}: found only columns named as factors, expected values too; name fewer factors")
         chosen = [names.index(factor) for factor in spec.factors]
         factors: FactorTable | None = None
         notes: list[str] = []
