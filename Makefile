@@ -27,7 +27,7 @@ demo: $(VENV)/.core
 	$(RUN) -m aerepr demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(ONE_THREAD) $(RUN) -m pytest -n 2 --durations 10 $(ARGS) tests $(wildcard plugins/*/tests)
+	$(ONE_THREAD) $(RUN) -m pytest -n 2 --dist loadgroup --durations 10 $(ARGS) tests $(wildcard plugins/*/tests)
 
 check: $(VENV)/.dev
 	$(RUN) -m ruff format --check .

@@ -42,10 +42,10 @@ def encode(
             chosen,
             runs=runs,
             data=file,
-            split=split,
+            split=split,  # type: ignore[arg-type]  # which it checks
             out=out,
             key=key,
-            folder=folder,  # type: ignore[arg-type]
+            folder=folder,
         )
     for text in answer["notes"]:
         output.note(text)

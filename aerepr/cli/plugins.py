@@ -96,15 +96,21 @@ def check(
 
     with output.working():
         results = catalogue.check_plugins(package)
-    failed = [result for result in results if not result.passed]
+    failed = [result for result in results if result.failed]
+    skipped = [result for result in results if result.skipped]
 
     def text() -> str:
-        rows = [("ok" if row.passed else "FAILED", row.kind, row.name, row.check, row.message) for row in results]
-        return output.table(rows) + f"\n{len(results) - len(failed)} passed, {len(failed)} failed"
+        rows = [(_verdict(row), row.kind, row.name, row.check, row.message) for row in results]
+        passed = len(results) - len(failed) - len(skipped)
+        return output.table(rows) + f"\n{passed} passed, {len(failed)} failed, {len(skipped)} skipped"
 
     output.show([dataclasses.asdict(result) for result in results], as_json, text)
     if failed:
         raise typer.Exit(1)
+
+
+def _verdict(result: Any) -> str:
+    return "FAILED" if result.failed else "skipped" if result.skipped else "ok"
 
 
 def _default(field: Any) -> str:

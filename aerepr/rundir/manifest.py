@@ -53,6 +53,8 @@ def read_env(run: RunDirectory) -> dict[str, Any]:
         env: dict[str, Any] = json.loads(run.env.read_text(encoding="utf-8"))
     except (OSError, ValueError) as cause:
         raise RunDirectoryError(f"{run.env}: cannot be read: {cause}") from cause
+    if not isinstance(env, dict) or not isinstance(env.get("folder"), str):
+        raise RunDirectoryError(f'{run.env}: cannot be read: it has no "folder", where paths of the spec start')
     return env
 
 

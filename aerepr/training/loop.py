@@ -247,11 +247,7 @@ class Trainer:
         return {name: float(value) / len(rows) for name, value in sums.items()}
 
     def _validation_rows(self) -> np.ndarray:
-        rows = self.source.rows("valid")
-        if len(rows) <= VALIDATION_ROWS:
-            return rows
-        chosen = np.random.Generator(np.random.PCG64(self.spec.seed)).choice(len(rows), VALIDATION_ROWS, replace=False)
-        return rows[np.sort(chosen)]
+        return np.sort(self.source.choice("valid", VALIDATION_ROWS))
 
     def _tell(self, kind: str, values: dict[str, float]) -> None:
         if self.world.is_first:
@@ -329,10 +325,8 @@ class _TrainingView:
         self.info = trainer.source.info
 
     def examples(self, count: int) -> Tensor:
-        rows = self.trainer.source.rows("train")
-        generator = np.random.Generator(np.random.PCG64(self.trainer.spec.seed))
-        chosen = rows[generator.permutation(len(rows))[:count]]
-        return self.trainer.system.model.normalise(self.trainer.source.examples(chosen))
+        rows = self.trainer.source.choice("train", count)
+        return self.trainer.system.model.normalise(self.trainer.source.examples(rows))
 
     def batches(self, size: int) -> Iterator[Batch]:
         return self.trainer.batches("train", size)

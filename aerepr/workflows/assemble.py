@@ -10,7 +10,7 @@ import torch
 
 from aerepr.data.cache import cache_directory
 from aerepr.data.source import DataSource
-from aerepr.errors import AereprError, DataError, Problem, SpecError
+from aerepr.errors import AereprError, DataError, Problem, RunDirectoryError, SpecError
 from aerepr.kinds.batch import Batch
 from aerepr.kinds.dataset import DataContext, DataInfo, Dataset, FactorInfo
 from aerepr.kinds.shape import DataShape
@@ -122,7 +122,10 @@ def open_run(run: RunDirectory, registry: Registry | None = None, data: Path | N
     registry = registry or Registry()
     found = bundle.load(run)
     spec = spec_from_json(json.dumps(found.spec), str(run.bundle / "spec.json"), registry)
-    info = info_from_card(found.card["data"])
+    try:
+        info = info_from_card(found.card["data"])
+    except (KeyError, TypeError, ValueError) as cause:
+        raise RunDirectoryError(f"{run.bundle / 'card.json'}: damaged: what it says of the data: {cause!r}") from cause
     system = build_system(spec, info, registry)
     sampler = build_sampler(spec, system, info, registry)
     tensors.restore(system.model, found.model, str(run.bundle / "model.safetensors"))

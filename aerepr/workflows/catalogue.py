@@ -19,7 +19,7 @@ from aerepr.registry.registry import CORE, Registry, meant
 from aerepr.spec.write import to_toml
 
 if TYPE_CHECKING:
-    from aerepr.conformance.package import Result
+    from aerepr.conformance.result import Result
 
 Status = Literal["installed", "not installed", "not allowed"]
 
@@ -111,11 +111,10 @@ def packages(registry: Registry) -> list[PackageRow]:
         summary, install = (note.summary, note.install) if note is not None else ("", "")
         rows.append(PackageRow(name, number, "installed", summary, install, problems.get(canonical(name), "")))
     for note in notes.values():
-        number = _version(note.package)
-        status: Status = "not installed" if number is None else "installed"
-        if number is not None and not registry.allows(note.package):
-            status = "not allowed"
-        rows.append(PackageRow(note.package, number or "", status, note.summary, note.install))
+        here_ = _version(note.package)
+        allowed = registry.allows(note.package)
+        status: Status = "not installed" if here_ is None else "installed" if allowed else "not allowed"
+        rows.append(PackageRow(note.package, here_ or "", status, note.summary, note.install))
     return rows
 
 
@@ -181,15 +180,18 @@ def check_plugins(package: str | None = None) -> list[Result]:
         UsageError: no package of that name announces a component.
     """
     registry = here()
-    installed = [row.package for row in packages(registry) if row.status == "installed"]
-    if package is not None and canonical(package) not in map(canonical, [CORE, *installed]):
-        raise UsageError(
-            f'no package named "{package}" announces a component{meant(package, installed)}; '
-            f"installed: {', '.join([CORE, *installed])}"
-        )
-    from aerepr.conformance.package import check_package
+    installed = [name for name, _ in registry.packages()]
+    chosen = [name for name in installed if name != CORE]
+    if package is not None:
+        chosen = [name for name in installed if canonical(name) == canonical(package)]
+        if not chosen:
+            raise UsageError(
+                f'no package named "{package}" announces a component{meant(package, installed)}; '
+                f"installed: {', '.join(installed)}"
+            )
+    from aerepr.conformance.run import check_package
 
-    return [result for name in ([package] if package is not None else installed) for result in check_package(name)]
+    return [result for name in chosen for result in check_package(name, registry)]
 
 
 def known_kind(kind: str) -> str:

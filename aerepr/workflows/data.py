@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from aerepr.data.source import DataSource
+from aerepr.data.source import DataSource, Split
 from aerepr.registry.registry import Registry
 from aerepr.sampling import pictures
 from aerepr.spec.read import read_spec
 from aerepr.workflows.assemble import open_source
 
-SPLITS = ("train", "valid", "test")
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
 def inspect(

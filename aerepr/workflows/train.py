@@ -209,17 +209,14 @@ def _train(
 
 def _view(spec: RunSpec, system: System, sampler: Sampler, source: DataSource) -> View:
     """The run as it stands, with its sampler fitted to codes of now."""
-    rows = source.rows("train")
-    if len(rows) > CODES:
-        chosen = np.random.Generator(np.random.PCG64(spec.seed)).choice(len(rows), CODES, replace=False)
-        rows = rows[np.sort(chosen)]
+    rows = np.sort(source.choice("train", CODES))
     model = system.model
     seen = View(spec, system, sampler, source.info, torch.empty(0), torch.empty(0))
     seen.set_source(lambda split: (seen.seen(batch) for batch in source.batches(source.rows(split))))
     with torch.no_grad():
         codes = torch.cat([model.represent(seen.seen(batch)) for batch in source.batches(rows)])
         sampler.fit(codes.cpu(), system.layout, model.prior)
-        test = source.rows("test")[: spec.data.gallery]
+        test = source.choice("test", spec.data.gallery)
         seen.gallery = source.examples(test).cpu() if len(test) else torch.empty(0, *source.info.shape.sizes)
     seen.codes = codes.cpu()
     return seen
@@ -231,7 +228,7 @@ def _bundle(
     view = _view(spec, system, sampler, source)
     gallery = {"x": view.gallery}
     if source.dataset.factors is not None:
-        rows = source.rows("test")[: spec.data.gallery]
+        rows = source.choice("test", spec.data.gallery)
         gallery["factors"] = torch.from_numpy(source.dataset.factors.classes[rows].astype(np.int64))
     layout_card = [[variable.name, variable.size] for variable in view.layout]
     card = {"step": step, "data": info_card(source.info), "layout": layout_card, "spec_hash": spec.hash()}

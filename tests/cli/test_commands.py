@@ -4,13 +4,13 @@ import json
 import shutil
 import sys
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from aerepr.conformance.result import Result
 from aerepr.workflows import runs as workflow
 
 
@@ -144,20 +144,22 @@ def test_plugins_list_names_what_is_not_installed_not_allowed_or_wrong(aerepr, f
 
 def test_plugins_list_survives_a_broken_package(aerepr, folder, monkeypatch):
     site = folder / "site"
-    info = site / "bad_pack-1.0.dist-info"
+    info = site / "broken_pack-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "bad_pack").mkdir()
-    (site / "bad_pack" / "registry.toml").write_text("[")
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-pack\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[aerepr.recipes]\nbad = bad_pack\n[aerepr.decoders]\nbad = bad_pack:Gone\n")
+    (site / "broken_pack").mkdir()
+    (site / "broken_pack" / "registry.toml").write_text("[")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-pack\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[aerepr.recipes]\nbad = broken_pack\n[aerepr.decoders]\nbad = broken_pack:Gone\n"
+    )
     monkeypatch.syspath_prepend(str(site))
     result = aerepr("plugins", "list", "--json")
-    assert "warning: bad-pack: " in result.stderr
+    assert "warning: broken-pack: " in result.stderr
     found = answer(result)
     assert "bad" in [row["name"] for row in found["components"]]
-    assert "cannot be read" in {row["package"]: row["problem"] for row in found["packages"]}["bad-pack"]
+    assert "cannot be read" in {row["package"]: row["problem"] for row in found["packages"]}["broken-pack"]
     shown = aerepr("plugins", "show", "decoder", "bad")
-    assert (shown.exit_code, "of package bad-pack 1.0 cannot be loaded" in shown.stderr) == (1, True)
+    assert (shown.exit_code, "of package broken-pack 1.0 cannot be loaded" in shown.stderr) == (1, True)
 
 
 def test_plugins_show_lists_keys_with_defaults(aerepr, folder):
@@ -173,30 +175,31 @@ def test_plugins_show_lists_keys_with_defaults(aerepr, folder):
     }
     assert keys["optimizer"]["type"] == "OptimizerSpec | None"
     shown = text(aerepr("plugins", "show", "dataset", "idx"))
-    assert "required" in next(line for line in shown.splitlines() if line.startswith("images"))
+    assert "required" in next(line for line in shown.splitlines() if line.startswith("images  "))
     assert "no keys but name" in text(aerepr("plugins", "show", "posterior", "deterministic"))
 
 
-@dataclass(frozen=True)
-class Result:
-    kind: str
-    name: str
-    check: str
-    passed: bool
-    message: str
-
-
 def test_plugins_check_fails_if_a_check_fails(aerepr, folder, monkeypatch):
-    found = [Result("decoder", "conv", "shapes", True, ""), Result("decoder", "mlp", "shapes", False, "is round")]
-    module = ModuleType("aerepr.conformance.package")
-    module.check_package = lambda package: found if package == "aerepr" else []
-    monkeypatch.setitem(sys.modules, "aerepr.conformance.package", module)
-    result = aerepr("plugins", "check", "aerepr")
-    assert result.exit_code == 1
-    assert "1 passed, 1 failed" in result.stdout
+    found = [
+        Result("decoder", "conv", "shapes", True),
+        Result("decoder", "mlp", "shapes", False, "is round"),
+        Result("decoder", "mlp", "export", False, "no exporter", skipped=True),
+    ]
+    asked = []
+    monkeypatch.setattr("aerepr.conformance.run.check_package", lambda name, registry: asked.append(name) or found)
+    result = aerepr("plugins", "check", "Aerepr")
+    assert (result.exit_code, asked) == (1, ["aerepr"])
+    assert "1 passed, 1 failed, 1 skipped" in result.stdout
     assert "is round" in result.stdout
     del found[1]
-    assert answer(aerepr("plugins", "check", "aerepr", "--json"))[0]["passed"] is True
+    # A check that could not be made fails nothing.
+    assert [row["passed"] for row in answer(aerepr("plugins", "check", "aerepr", "--json"))] == [True, False]
+
+
+def test_plugins_check_runs_the_checks_of_a_package(aerepr, folder, monkeypatch):
+    monkeypatch.setenv("AEREPR_PLUGINS", "likelihoods:mine=aerepr.builtin.likelihoods.bernoulli:Bernoulli")
+    found = answer(aerepr("plugins", "check", "AEREPR_PLUGINS", "--json"))
+    assert {(row["kind"], row["name"]) for row in found} == {("likelihood", "mine")}
 
 
 def test_data(aerepr, folder):
@@ -270,12 +273,13 @@ def test_the_newest_run_is_meant_where_none_is_named(aerepr, folder, tiny_run):
     assert answer(aerepr("decode", "x.npz", "--runs", runs, "--out", "y.npz", "--json"))["n"] == 1
 
 
-def test_export(aerepr, folder, tiny_run):
+def test_export(aerepr, folder, tiny_run, monkeypatch):
     found = answer(aerepr("export", tiny_run, "--to", "onnx", "--out", "out", "--json"))
     assert {"decoder.onnx", "sampler.onnx", "card.json"} <= set(found["files"])
     assert max(found["max_abs_diff"].values()) <= 1e-5
-    shown = text(aerepr("export", tiny_run, "--to", "onnx", "--sampler", "gaussian", "--out", "out"))
-    assert shown.splitlines()[0] == "out"
+    monkeypatch.setattr("aerepr.workflows.products.export", lambda *_, **asked: {**found, "out": asked["sampler"]})
+    shown = text(aerepr("export", tiny_run, "--to", "onnx", "--sampler", "gaussian"))
+    assert shown.splitlines()[0] == "gaussian"
     assert "decoder.onnx" in shown
 
 
@@ -364,7 +368,7 @@ def test_runs_rm_leaves_everything_else_alone(aerepr, runs):
     (run,) = (path for path in (runs / "tiny").iterdir() if path.name != "notes")
     (runs.parent / "link").symlink_to(run)
     assert aerepr("runs", "rm", runs.parent / "link", "--yes").exit_code == 1
-    assert run.exists()
+    assert (run / "spec.resolved.json").exists()
 
 
 def test_runs_rm_refuses_a_name_that_several_runs_have(aerepr, runs):

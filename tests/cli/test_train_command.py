@@ -70,16 +70,15 @@ def test_json_after_a_failure_names_the_run(aerepr, folder):
     assert "is not finite" in result.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_the_run_and_resume_finishes_it(aerepr, folder, number, code):
+def test_a_signal_saves_the_run(aerepr, folder):
     command = [sys.executable, "-m", "aerepr", "train", "spec.toml", "--json", "--set", "train.steps=1000000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if line.startswith("step 10/"):
             break
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == code
+    assert process.returncode == 130
     found = json.loads(out)
     assert found["state"] == "interrupted"
     assert found["step"] >= 10
@@ -88,14 +87,12 @@ def test_a_signal_saves_the_run_and_resume_finishes_it(aerepr, folder, number, c
 
     listed = json.loads(aerepr("runs", "list", "--json").stdout)
     assert [(row["state"], row["steps"]) for row in listed] == [("interrupted", 1000000)]
-    # Steps only grow, so this run will not be finished here; another run of few steps is.
     refused = aerepr("train", "--resume", "--set", f"train.steps={found['step']}")
     assert refused.exit_code == 2
     assert "can only grow" in refused.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_before_training_is_one_line(folder, number, code):
+def test_a_signal_before_training_is_one_line(folder):
     # A component that takes its time to be imported holds the command before its first step.
     (folder / "slow.py").write_text("import sys, time\nprint('here', file=sys.stderr, flush=True)\ntime.sleep(60)\n")
     environment = {**os.environ, "PYTHONPATH": str(folder), "AEREPR_PLUGINS": "datasets:slow=slow:Slow"}
@@ -107,10 +104,10 @@ def test_a_signal_before_training_is_one_line(folder, number, code):
         env=environment,
     )
     assert process.stderr.readline() == "here\n"
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, json.loads(out)) == (code, {"run": None, "step": 0, "state": "interrupted"})
-    assert err == f"interrupted by {number.name}\n"
+    assert (process.returncode, json.loads(out)) == (143, {"run": None, "step": 0, "state": "interrupted"})
+    assert err == "interrupted by SIGTERM\n"
 
 
 # --resume names a spec, a run, a name, or nothing.

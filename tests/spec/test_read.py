@@ -291,7 +291,13 @@ def test_two_terms_of_one_id_are_refused(read):
 
 
 def test_tables_are_not_changed_by_reading():
-    tables = {"model": {"recipe": "VAE", "encoder": {"width": 8}}, "data": {"name": "rooms"}, "train": {"steps": 3}}
-    spec_from_tables(tables, ["model.encoder.width=4", "model.regularizers.kl.weight=7", "train.steps=9"])
-    assert tables["model"] == {"recipe": "VAE", "encoder": {"width": 8}}
-    assert tables["train"] == {"steps": 3}
+    def tables():
+        return {
+            "model": {"recipe": "VAE", "encoder": {"width": 8}, "regularizers": [{"name": "kl", "weight": 2.0}]},
+            "data": {"name": "rooms"},
+            "train": {"phases": [{"steps": 3}, {"steps": 3}]},
+        }
+
+    given = tables()
+    spec_from_tables(given, ["model.encoder.width=4", "model.regularizers.kl.weight=7", "train.steps=9"])
+    assert given == tables()

@@ -197,7 +197,9 @@ def test_text_where_numbers_are_expected(folder: Path, name: str) -> None:
 
 def test_an_idx_file_of_another_shape_or_type(folder: Path) -> None:
     refused(spec_of(folder, "idx", images="labels.gz"), "labels.gz", "found shape (40,)", "expected (N, H, W)")
-    refused(spec_of(folder, "idx", labels="images.gz"), "images.gz", "found shape (40, 8, 8)", "expected (rows, factors)")
+    refused(
+        spec_of(folder, "idx", labels="images.gz"), "images.gz", "found shape (40, 8, 8)", "expected (rows, factors)"
+    )
 
 
 def test_vectors_of_another_shape_or_not_finite(folder: Path) -> None:
@@ -234,7 +236,9 @@ def test_a_pickled_array_among_the_keys_read(folder: Path, key: str) -> None:
 
 @pytest.mark.parametrize("name", ["npz", "hdf5"])
 def test_a_key_that_is_not_there(folder: Path, name: str) -> None:
-    refused(spec_of(folder, name, images="image"), f'{DATA[name]["path"]}: found no key "image" (did you mean "images"?)')
+    refused(
+        spec_of(folder, name, images="image"), f'{DATA[name]["path"]}: found no key "image" (did you mean "images"?)'
+    )
 
 
 def test_a_size_the_network_cannot_take(folder: Path) -> None:

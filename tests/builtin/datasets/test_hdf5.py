@@ -45,7 +45,9 @@ def test_keys_may_be_in_groups(folder):
 
 
 def test_subset_and_batches(folder):
-    data = source("hdf5", folder, path="a.h5", images="images", factors="labels", factor_names=NAMES, subset={"hue": [2]})
+    data = source(
+        "hdf5", folder, path="a.h5", images="images", factors="labels", factor_names=NAMES, subset={"hue": [2]}
+    )
     rows = data.rows("train")
     assert len(rows) > 0
     assert all(row % 3 == 2 for row in rows)

@@ -58,7 +58,9 @@ def idx(folder: Path, stem: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("folder", "stem", "count"), [("mnist", "t10k", 10_000), ("fashion_mnist", "sprite600", 600)], ids=["mnist", "fashion"]
+    ("folder", "stem", "count"),
+    [("mnist", "t10k", 10_000), ("fashion_mnist", "sprite600", 600)],
+    ids=["mnist", "fashion"],
 )
 def test_mnist_and_fashion_mnist(real_data: Path, tmp_path: Path, folder: str, stem: str, count: int) -> None:
     _, source, listener = train_on(idx(real_data / folder, stem), tmp_path)

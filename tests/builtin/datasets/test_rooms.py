@@ -61,7 +61,9 @@ def test_a_hue_changes_the_picture_and_the_table_alike(dataset, resident, factor
 
 def test_geometry_is_drawn_once_and_kept(dataset, resident, folder):
     assert [path.suffix for path in (folder / "cache").iterdir()] == [".npz"]
-    torch.testing.assert_close(build("rooms", folder, size=SIZE).resident(torch.device("cpu")), resident, rtol=0, atol=0)
+    torch.testing.assert_close(
+        build("rooms", folder, size=SIZE).resident(torch.device("cpu")), resident, rtol=0, atol=0
+    )
 
 
 def test_subset_and_batches(folder):
@@ -70,7 +72,7 @@ def test_subset_and_batches(folder):
     assert len(rows) == pytest.approx(0.7 * 480_000 * 3 / 4 / 8, rel=0.02)
     batch = next(data.batches(rows, 32))
     assert batch.x.shape == (32, 3, SIZE, SIZE)
-    assert 0 <= batch.x.min()
+    assert batch.x.min() >= 0
     assert batch.x.max() <= 1
     assert set(batch.factors[:, 3].tolist()) == {7}
     assert 2 not in batch.factors[:, 4]

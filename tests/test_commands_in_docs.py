@@ -1,0 +1,227 @@
+"""What the documents show is what works: their commands, Python blocks and specs are run, in order, a folder a document.
+
+Fenced blocks are read by their language:
+
+- `console`: lines that start with `$ ` are commands (`> ` continues one), the rest is output and not compared;
+- `bash`, `sh`: the whole block is a script;
+- `python`: a script;
+- `toml`: a spec, where it has a `[model]` and `[data]`.
+
+A block under the comment `<!-- not run: REASON -->` is left out, and so are the commands of `NOT_RUN` below.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [path for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if path.is_file()]
+
+# First words of commands that are not run, and why.
+NOT_RUN = {
+    "make": "makes an environment, or runs this very suite",
+    "pip": "installs; tests/packaging does",
+    "python3 -m venv": "installs; tests/packaging does",
+    "python -m venv": "installs; tests/packaging does",
+    "source": "enters an environment that is not made here",
+    "git": "needs a network",
+    "torchrun": "several processes: tests/training/test_distributed.py",
+    "aerepr demo": "minutes: what `make demo` runs",
+}
+
+SHELL = ("console", "bash", "sh")
+FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<language>[\w+-]*)")
+LEFT_OUT = re.compile(r"<!--\s*not run:\s*(?P<reason>\S.*?)\s*-->")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: its language, the number of its first line, its text."""
+
+    language: str
+    line: int
+    text: str
+
+
+def blocks(document: str) -> list[Block]:
+    """The fenced blocks of a document that are to be run."""
+    found: list[Block] = []
+    lines = iter(enumerate(document.splitlines(), 1))
+    before = ""
+    for number, line in lines:
+        opened = FENCE.match(line)
+        if opened is None:
+            before = line if line.strip() else before
+            continue
+        inside = []
+        for _, inner in lines:
+            if inner.strip() == opened["fence"]:
+                break
+            inside.append(inner.removeprefix(opened["indent"]))
+        else:
+            raise ValueError(f"the block of line {number} does not end")
+        if LEFT_OUT.search(before) is None:
+            found.append(Block(opened["language"], number + 1, "\n".join(inside)))
+        before = ""
+    return found
+
+
+def commands(block: Block) -> list[str]:
+    """The commands of a shell block, continued lines joined; those that are not run are left out."""
+    lines = block.text.splitlines()
+    if block.language == "console":
+        shown = []
+        for line in lines:
+            if line.startswith("$ "):
+                shown.append(line[2:])
+            elif line.startswith("> ") and shown:
+                shown[-1] += "\n" + line[2:]
+            elif shown and shown[-1].endswith("\\"):
+                shown[-1] += "\n" + line
+        lines = "\n".join(shown).splitlines()
+    joined: list[str] = []
+    for line in lines:
+        if joined and joined[-1].endswith("\\"):
+            joined[-1] = joined[-1][:-1] + line.strip()
+        else:
+            joined.append(line)
+    return [line for line in joined if line.strip() and reason(line) is None]
+
+
+def reason(command: str) -> str | None:
+    """Why a command is not run; None if it is."""
+    words = " ".join(word for word in command.split() if "=" not in word or word.startswith("-"))
+    return next((why for first, why in NOT_RUN.items() if f"{words} ".startswith(f"{first} ")), None)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The folder a reader is in: the examples, and `aerepr` and `python` as this interpreter has them."""
+    work, programs = tmp_path / "work", tmp_path / "bin"
+    work.mkdir()
+    programs.mkdir()
+    if (ROOT / "examples").is_dir():
+        shutil.copytree(ROOT / "examples", work / "examples")
+    for name, module in {
+        "aerepr": " -m aerepr",
+        "python": "",
+        "python3": "",
+        "tensorboard": " -m tensorboard.main",
+    }.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{module} "$@"\n')
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("AEREPR_CACHE", str(tmp_path / "cache"))
+    return work
+
+
+def execute(arguments, script, folder, where):
+    done = subprocess.run(arguments, input=script, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, f"{where}\n{script}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_is_shown_works(path, folder):
+    for block in blocks(path.read_text(encoding="utf-8")):
+        where = f"{path.relative_to(ROOT)}:{block.line}"
+        if block.language in SHELL:
+            script = "\n".join(commands(block))
+            if script:
+                execute(["bash", "-euo", "pipefail", "-s"], script + "\n", folder, where)
+        elif block.language in ("python", "py"):
+            execute([sys.executable, "-"], block.text, folder, where)
+        elif block.language == "toml":
+            check_spec(block.text, where)
+
+
+def check_spec(text: str, where: str) -> None:
+    from aerepr.errors import SpecError
+    from aerepr.registry.registry import Registry
+    from aerepr.spec.read import spec_from_tables
+
+    try:
+        tables = tomllib.loads(text)
+        if {"model", "data"} <= tables.keys():
+            spec_from_tables(tables, registry=Registry())
+    except (tomllib.TOMLDecodeError, SpecError) as cause:
+        pytest.fail(f"{where}: {cause}")
+
+
+# How documents are read.
+
+DOCUMENT = """
+Text with `code`.
+
+```console
+$ aerepr models          # comment
+name   summary
+$ make demo
+$ aerepr sample \\
+>     -n 4
+```
+
+<!-- not run: needs a phone -->
+
+```bash
+ring
+```
+
+```bash
+export A=1
+OMP_NUM_THREADS=1 torchrun x.py
+echo $A \\
+  two
+```
+
+```
+a drawing
+```
+
+- item
+
+  ```python
+  if True:
+      print(1)
+  ```
+"""
+
+
+def test_blocks_and_commands_are_found():
+    first, second, drawing, script = blocks(DOCUMENT)
+    assert commands(first) == ["aerepr models          # comment", "aerepr sample -n 4"]
+    assert commands(second) == ["export A=1", "echo $A two"]
+    assert (drawing.language, drawing.text) == ("", "a drawing")
+    assert (script.language, script.text) == ("python", "if True:\n    print(1)")
+    assert [block.line for block in (first, second, drawing, script)] == [5, 19, 26, 32]
+
+
+def test_a_block_that_does_not_end_is_said():
+    with pytest.raises(ValueError, match="line 1"):
+        blocks("```bash\naerepr models\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "run"),
+    [
+        ("make demo", False),
+        ("make", False),
+        ("makeup", True),
+        ("pip install -c constraints.txt .", False),
+        ("OMP_NUM_THREADS=1 torchrun -m aerepr train x.toml", False),
+        ("aerepr demo --seed 1", False),
+        ("aerepr train x.toml --set train.steps=10", True),
+    ],
+)
+def test_which_commands_are_run(command, run):
+    assert (reason(command) is None) is run

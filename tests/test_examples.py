@@ -1,0 +1,151 @@
+"""Every example spec is valid, checked as it stands, and trained for a few steps at a small size.
+
+Specs that name files get stand-ins: small files in the published layout, in a folder of the test's own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from aerepr.registry.registry import Registry
+from aerepr.spec.read import read_spec, spec_from_tables
+from aerepr.spec.write import to_toml
+from aerepr.workflows.assemble import check_spec, open_source
+from aerepr.workflows.train import train
+from tests.builtin.datasets.building import pixels, write_idx
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SPECS = sorted(path.name for path in EXAMPLES.glob("*.toml"))
+
+# Where the size of images is a setting; and a few of the many rows that aerepr draws, all of which would be validated on.
+SMALL = {
+    "rooms": ["data.size=16", "data.subset.floor_hue=[0]", "data.subset.wall_hue=[0]"],
+    "sprites": ["data.size=16", "data.subset.scale=[0]", "data.subset.orientation=[0]"],
+    "image_folder": ["data.size=32"],
+}
+
+
+def mnist(folder: Path) -> None:
+    write_idx(folder / "t10k-images-idx3-ubyte.gz", pixels(500, 28, 28))
+    write_idx(folder / "t10k-labels-idx1-ubyte.gz", np.arange(500) % 10)
+
+
+def photos(folder: Path) -> None:
+    for number, picture in enumerate(pixels(60, 96, 128, 3)):
+        (folder / "photos" / f"class{number % 3}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(folder / "photos" / f"class{number % 3}" / f"{number}.jpg")
+
+
+def shapes3d(folder: Path) -> None:
+    grid = np.stack(np.unravel_index(np.linspace(0, 479_999, 240).astype(int), (10, 10, 10, 8, 4, 15)), axis=1)
+    labels = grid * [0.1, 0.1, 0.1, 1 / 14, 1.0, 60 / 14] + [0, 0, 0, 0.75, 0, -30]
+    with h5py.File(folder / "3dshapes.h5", "w") as file:
+        file["images"], file["labels"] = pixels(240, 64, 64, 3), labels
+
+
+def dsprites(folder: Path) -> None:
+    classes = np.stack(np.unravel_index(np.linspace(0, 737_279, 240).astype(int), (1, 3, 6, 40, 32, 32)), axis=1)
+    np.savez_compressed(
+        folder / "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
+        imgs=pixels(240, 64, 64) // 128,
+        latents_classes=classes,
+        latents_values=classes * 1.0,
+        metadata=np.array({"title": "stand-in"}, dtype=object),
+    )
+
+
+def mpi3d(folder: Path) -> None:
+    np.savez_compressed(folder / "mpi3d_real.npz", images=pixels(240, 64, 64, 3))
+
+
+def nothing(folder: Path) -> None:
+    """For specs whose data is in the repository, or drawn."""
+
+
+FILES: dict[str, Callable[[Path], None]] = {
+    "vae_mnist.toml": mnist,
+    "sae_mnist.toml": mnist,
+    "photos_128.toml": photos,
+    "shapes3d.toml": shapes3d,
+    "dsprites.toml": dsprites,
+    "mpi3d.toml": mpi3d,
+}
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Callable[[str], Path]:
+    """An example in a folder where the files it names are."""
+
+    def copy(name: str) -> Path:
+        shutil.copytree(EXAMPLES / "data", tmp_path / "data")
+        FILES.get(name, nothing)(tmp_path)
+        return Path(shutil.copy(EXAMPLES / name, tmp_path))
+
+    return copy
+
+
+def shortened(path: Path) -> list[str]:
+    """Overrides that make a spec train in a moment."""
+    tables = tomllib.loads(path.read_text())
+    sets = ["train.steps=3", "train.batch_size=8", "train.device=cpu", "data.gallery=4"]
+    sets += ["model.encoder.width=8", "model.decoder.width=8"]
+    if tables.get("sampler", {}).get("name") == "hybrid":
+        sets.append("sampler.size=16")
+    return sets + SMALL.get(tables["data"]["name"], [])
+
+
+def test_there_are_examples() -> None:
+    assert len(SPECS) >= 11
+    assert set(FILES) <= set(SPECS)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_it_passes_check_as_it_stands(copied: Callable[[str], Path], name: str) -> None:
+    path = copied(name)
+    spec = read_spec(path)
+    registry = Registry()
+    assert spec_from_tables(tomllib.loads(to_toml(spec.tables()))) == spec
+    report = check_spec(spec, open_source(spec.data, path.parent, registry), registry, name)
+    assert report.problems == []
+    assert path.read_text().startswith("# "), "an example begins by saying what it is for"
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_it_trains(copied: Callable[[str], Path], name: str) -> None:
+    path = copied(name)
+    run = train(path, sets=shortened(path), runs=path.parent / "runs")
+    assert (run / "DONE").exists()
+    assert (run / "model" / "card.json").exists()
+    assert (run / "checkpoints" / "last").read_text().strip() == "step-00000003"
+
+
+def test_the_table_is_the_one_its_script_computes() -> None:
+    location = importlib.util.spec_from_file_location("make_torus", EXAMPLES / "data" / "make_torus.py")
+    module = importlib.util.module_from_spec(location)
+    location.loader.exec_module(module)
+    stored = (EXAMPLES / "data" / "torus.csv").read_text()
+    assert len(stored) < 50_000
+    assert stored.splitlines()[0] == module.table().splitlines()[0]
+    found, computed = (
+        np.genfromtxt(text.splitlines(), delimiter=",", skip_header=1) for text in (stored, module.table())
+    )
+    # The last digit may differ where another machine's cosine does.
+    np.testing.assert_allclose(found, computed, atol=2e-4)
+
+
+def test_the_table_is_a_torus_with_its_normals() -> None:
+    values = np.genfromtxt(EXAMPLES / "data" / "torus.csv", delimiter=",", skip_header=1)
+    assert values.shape == (600, 7)
+    ring = np.hypot(values[:, 0], values[:, 1])
+    np.testing.assert_allclose(np.hypot(ring - 1, values[:, 2]), 0.4, atol=0.1)
+    np.testing.assert_allclose(np.linalg.norm(values[:, 3:6], axis=1), 1.0, atol=0.1)
+    assert set(values[:, 6]) == {0, 1, 2, 3}
