@@ -21,9 +21,7 @@ class HeldDataset(Dataset):
         factors: their factor table. notes: what was decided while reading, for the user to see.
     """
 
-    def __init__(
-        self, values: np.ndarray, factors: FactorTable | None = None, notes: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, values: np.ndarray, factors: FactorTable | None = None, notes: Sequence[str] = ()) -> None:
         self.values = values
         self.factors = factors
         self.notes = list(notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from aerepr.data.arrays import as_images, as_vectors
 from aerepr.data.factors import FactorTable
+from aerepr.errors import DataError
 from aerepr.spec.base import DataPath
 from aerepr.spec.data import DatasetSpec
 
@@ -26,7 +28,9 @@ class KeyedSpec(DatasetSpec):
     factors: str | None = Field(None, description="key of the factor columns, (N, factors) or (N,)")
     factor_names: list[str] | None = Field(None, description="names of the factor columns")
     factor_sizes: list[PositiveInt] | None = Field(
-        None, description="classes of each factor, where the columns hold class indices; otherwise values are counted"
+        None,
+        description="classes of each factor, where the columns hold class indices; without `factors`: the rows are the "
+        "full grid of these sizes, the last factor fastest",
     )
     layout: Literal["NHWC", "NCHW", "NHW"] | None = Field(None, description="axes of the images, where not plain")
     binary: bool | None = Field(None, description="whether integer images are masks of 0 and 1; told by their values")
@@ -36,6 +40,16 @@ class KeyedSpec(DatasetSpec):
         if (self.images is None) == (self.values is None):
             raise ValueError("give the key of either images or values")
         return self
+
+
+def _grid(spec: KeyedSpec, rows: int, where: str) -> FactorTable:
+    sizes = spec.factor_sizes or []
+    if prod(sizes) != rows:
+        raise DataError(
+            f"{where}: found {rows} rows, expected {prod(sizes)}, the full grid of factor_sizes {sizes}; give the key of "
+            "the factor columns if this file holds a part of it"
+        )
+    return FactorTable.from_grid(spec.factor_names or [f"factor_{i}" for i in range(len(sizes))], sizes)
 
 
 def read_keyed(spec: KeyedSpec, folder: Path, read: Read) -> dict[str, Any]:
@@ -56,6 +70,8 @@ def read_keyed(spec: KeyedSpec, folder: Path, read: Read) -> dict[str, Any]:
     else:
         data = as_vectors(arrays[key], where)
     factors = None
+    if spec.factors is None and spec.factor_sizes is not None:
+        factors = _grid(spec, len(data), str(path))
     if spec.factors is not None:
         factors, more = FactorTable.from_columns(
             arrays[spec.factors],

@@ -142,11 +142,15 @@ def _losses(spec: RunSpec, info: DataInfo, system: System, report: Report) -> No
         for key, module, _ in system.adversaries():
             terms[f"{key}.adversary"] = Term(module.adversary_loss(seen))
     except (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError) as cause:
-        report.problems.append(Problem("model.objective", f"the losses of one batch fail: {str(cause).splitlines()[0]}"))
+        report.problems.append(
+            Problem("model.objective", f"the losses of one batch fail: {str(cause).splitlines()[0]}")
+        )
         return
     for name, term in terms.items():
         if term.raw.dim():
-            report.problems.append(Problem("model.objective", f'"{name}" has shape {tuple(term.raw.shape)}, expected a scalar'))
+            report.problems.append(
+                Problem("model.objective", f'"{name}" has shape {tuple(term.raw.shape)}, expected a scalar')
+            )
 
 
 def _count(total: list[int], out: Any) -> None:
@@ -198,7 +202,9 @@ def _companions(spec: RunSpec, system: System, report: Report, registry: Registr
                 )
             )
         elif module.needs_density and not is_comparable(posterior, prior):
-            report.problems.append(Problem(path, "the posterior has a mass and the prior a density, or the other way round"))
+            report.problems.append(
+                Problem(path, "the posterior has a mass and the prior a density, or the other way round")
+            )
         elif module.needs_factorised and not (is_factorised(posterior) and is_factorised(prior)):
             report.problems.append(
                 Problem(path, "looks at single dimensions, and posterior or prior is not factorised")

@@ -33,7 +33,9 @@ class System(nn.Module):
         super().__init__()
         taken = sorted(key for key in regularizers if hasattr(nn.ModuleDict(), key) or key in ("distortion", "total"))
         if taken:
-            problems = [Problem(f"model.regularizers.{key}", "this id means something else: set another `id`") for key in taken]
+            problems = [
+                Problem(f"model.regularizers.{key}", "this id means something else: set another `id`") for key in taken
+            ]
             raise SpecError("spec", problems)
         self.model = model
         self.objective = objective

@@ -65,10 +65,12 @@ class ComponentOf:
 
     Attributes:
         shorthand: whether the bare name stands for the table `{ name = "..." }`.
+        default: the name of a table that gives none.
     """
 
     kind: str
     shorthand: bool = False
+    default: str | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.with_info_plain_validator_function(
@@ -103,6 +105,8 @@ class ComponentOf:
                 'expected a table with a name, such as name = "...", got {found}',
                 {"found": repr(value)},
             )
+        if self.default is not None and "name" not in value:
+            value = {"name": self.default, **value}
         name = value.get("name")
         if not isinstance(name, str):
             raise _at(

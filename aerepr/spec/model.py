@@ -37,23 +37,23 @@ class ModelSpec(Table):
     recipe: str | None = Field(None, description='a named composition, such as "SAE-12"; the tables below override it')
     latent_dim: PositiveInt = Field(description="D, number of latent dimensions")
     encoder: Annotated[ComponentSpec, ComponentOf("encoder")] = Field(description="x to the posterior's parameters")
-    posterior: Annotated[ComponentSpec, ComponentOf("posterior")] = Field(
-        {"name": "deterministic"}, validate_default=True, description="q(z given x)"
+    posterior: Annotated[ComponentSpec, ComponentOf("posterior", default="deterministic")] = Field(
+        {}, validate_default=True, description="q(z given x)"
     )
-    prior: Annotated[ComponentSpec, ComponentOf("prior")] = Field(
-        {"name": "standard_normal"}, validate_default=True, description="p(z)"
+    prior: Annotated[ComponentSpec, ComponentOf("prior", default="standard_normal")] = Field(
+        {}, validate_default=True, description="p(z)"
     )
     decoder: Annotated[ComponentSpec, ComponentOf("decoder")] = Field(
         description="z to the likelihood's numbers; declares the variables"
     )
-    likelihood: Annotated[ComponentSpec, ComponentOf("likelihood")] = Field(
-        {"name": "bernoulli"}, validate_default=True, description="p(x given z); its cost is the distortion"
+    likelihood: Annotated[ComponentSpec, ComponentOf("likelihood", default="bernoulli")] = Field(
+        {}, validate_default=True, description="p(x given z); its cost is the distortion"
     )
     regularizers: list[Annotated[RegularizerSpec, ComponentOf("regularizer")]] = Field(
         [], description="further terms of the loss, each with a weight"
     )
-    objective: Annotated[ComponentSpec, ComponentOf("objective")] = Field(
-        {"name": "elbo"}, validate_default=True, description="which losses a step has"
+    objective: Annotated[ComponentSpec, ComponentOf("objective", default="elbo")] = Field(
+        {}, validate_default=True, description="which losses a step has"
     )
 
     @model_validator(mode="after")

@@ -32,8 +32,8 @@ class RunSpec(Table):
     model: ModelSpec = Field(description="what is trained")
     data: Annotated[DatasetSpec, ComponentOf("dataset")] = Field(description="on what")
     train: TrainSpec = Field(description="how")
-    sampler: Annotated[ComponentSpec, ComponentOf("sampler")] = Field(
-        {"name": "hybrid"}, validate_default=True, description="how `aerepr sample` and exports draw if not told"
+    sampler: Annotated[ComponentSpec, ComponentOf("sampler", default="hybrid")] = Field(
+        {}, validate_default=True, description="how `aerepr sample` and exports draw if not told"
     )
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="metrics computed during training")
     loggers: list[Annotated[ComponentSpec, ComponentOf("logger")]] = Field(

@@ -90,4 +90,3 @@ def _overview(view: View, path: Path) -> Path:
     rows = [("test image", originals.numpy()), ("reconstruction", back.numpy()), ("hybrid sample", drawn.numpy())]
     pictures.save_png(path, pictures.labelled_rows(rows))
     return path
-

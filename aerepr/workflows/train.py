@@ -90,7 +90,13 @@ def train(
         # With overrides the file is not what was asked; the resolved spec is written in its place.
         text = path.read_text(encoding="utf-8") if not sets else None
     return _run(
-        chosen, None, registry, folder, watcher, lambda: (Path(runs), Path(run) if run else None, overwrite, text), began
+        chosen,
+        None,
+        registry,
+        folder,
+        watcher,
+        lambda: (Path(runs), Path(run) if run else None, overwrite, text),
+        began,
     )
 
 

@@ -84,5 +84,15 @@ def test_batches_bring_rows_and_classes(folder):
     np.testing.assert_allclose(data.examples(rows)[:, 0].numpy() * 255, IMAGES[rows], atol=1e-4)
 
 
+def test_a_choice_is_of_the_split_and_always_the_same(folder):
+    data = source("idx", folder, images="images.gz", labels="labels", subset={"label": [0, 1]})
+    chosen = data.choice("train", 5)
+    assert len(set(chosen)) == 5
+    assert set(chosen) <= set(data.rows("train"))
+    again = source("idx", folder, images="images.gz", labels="labels", subset={"label": [0, 1]})
+    np.testing.assert_array_equal(again.choice("train", 5), chosen)
+    assert sorted(data.choice("test", 1000)) == list(data.rows("test"))
+
+
 def test_the_resident_rows_are_on_the_device_asked_for(folder):
     assert build("idx", folder, images="images.gz").resident(torch.device("meta")).device.type == "meta"
