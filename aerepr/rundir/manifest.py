@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,32 @@ def rewrite_spec(run: RunDirectory, spec: RunSpec) -> None:
     atomic.write_text(run.spec_resolved, json.dumps(spec.tables(), indent=2) + "\n")
 
 
+def require_packages(run: RunDirectory) -> None:
+    """Refuse a run made with a plugin package that is not installed here.
+
+    Raises:
+        RunDirectoryError: names the packages and what to install.
+    """
+    missing = []
+    for package, made_with in read_env(run).get("packages", {}).items():
+        try:
+            version(package)
+        except PackageNotFoundError:
+            if made_with != "unpackaged":
+                missing.append(f"{package}=={made_with}")
+    if missing:
+        raise RunDirectoryError(
+            f"{run.path}: made with {', '.join(missing)}, not installed here: pip install {' '.join(missing)}"
+        )
+
+
 def read_spec(run: RunDirectory, registry: Registry | None = None) -> RunSpec:
     """The resolved spec of a run.
 
     Raises:
         RunDirectoryError: it cannot be read, or a plugin it needs is not installed here.
     """
+    require_packages(run)
     try:
         text = run.spec_resolved.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as cause:

@@ -121,6 +121,7 @@ def open_run(run: RunDirectory, registry: Registry | None = None, data: Path | N
     """
     registry = registry or Registry()
     found = bundle.load(run)
+    manifest.require_packages(run)
     spec = spec_from_json(json.dumps(found.spec), str(run.bundle / "spec.json"), registry)
     try:
         info = info_from_card(found.card["data"])

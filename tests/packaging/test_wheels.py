@@ -175,11 +175,11 @@ def test_the_core_alone_does_not_know_the_probe(core):
 
 def test_a_run_whose_plugin_is_not_installed(core, trained):
     for command in (["sample", trained], ["train", "--resume", trained]):
-        done = core.aerepr(*command, code=2)
+        done = core.aerepr(*command, code=1)
         assert done.stdout == ""
         assert done.stderr.count("error: ") == 1
         assert str(trained) in done.stderr
-        assert 'no posterior named "probe_categorical"; installed: deterministic, gaussian' in done.stderr
+        assert "made with aerepr-probe==0.1.0, not installed here: pip install aerepr-probe==0.1.0" in done.stderr
         assert "Traceback" not in done.stderr
 
 

@@ -57,7 +57,9 @@ def _own_generator() -> Iterator[None]:
 
 
 def context(latent_dim: int = 4, K: int = 2, frames: int = 1, labels: int = 0) -> BuildContext:
-    info = DataInfo(DataShape.image(1, 16, 16), train_size=192, frames=frames, labels=tuple(str(k) for k in range(labels)))
+    info = DataInfo(
+        DataShape.image(1, 16, 16), train_size=192, frames=frames, labels=tuple(str(k) for k in range(labels))
+    )
     return BuildContext(data=info, latent_dim=latent_dim, load=Registry().load, K=K)
 
 

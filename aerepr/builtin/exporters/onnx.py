@@ -132,10 +132,25 @@ def _describe(model: onnx.ModelProto, graph: Graph, properties: Mapping[str, str
     model.graph.name = graph.name
     onnx.helper.set_model_props(model, dict(properties))
     values = graph.inputs | graph.outputs
+    # Some versions of the exporter rename an input that a transformation captured; the order is always kept.
+    for info, name in zip(model.graph.input, graph.inputs, strict=True):
+        _rename(model, info.name, name)
     for info in [*model.graph.input, *model.graph.output]:
         value = values[info.name]
         sizes = ["batch", *map(str, value.shape[1:])] if value.dim() else []
         info.doc_string = f"{info.name}: {str(value.dtype).removeprefix('torch.')} ({', '.join(sizes)})"
+
+
+def _rename(model: onnx.ModelProto, old: str, new: str) -> None:
+    """Give an input of the graph another name, wherever it is read."""
+    if old == new:
+        return
+    for info in model.graph.input:
+        info.name = new if info.name == old else info.name
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == old:
+                node.input[place] = new
 
 
 @contextmanager

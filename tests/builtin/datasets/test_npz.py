@@ -5,7 +5,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from aerepr.builtin.datasets.npz import NPZDataset, NPZSpec
 from aerepr.errors import DataError
+from aerepr.kinds.dataset import DataContext
 from tests.builtin.datasets.building import build, pixels, source
 
 IMAGES = pixels(20, 8, 6, 3)
@@ -99,3 +101,15 @@ def test_subset_and_batches(folder):
 
 def test_the_resident_rows_are_on_the_device_asked_for(folder):
     assert build("npz", folder, path="a.npz", images="images").resident(torch.device("meta")).device.type == "meta"
+
+
+def test_a_full_grid_is_declared_by_its_sizes(tmp_path):
+    images = np.arange(12 * 16 * 16, dtype=np.int64).reshape(12, 16, 16) % 256
+    np.savez(tmp_path / "grid.npz", images=images.astype(np.uint8))
+    tables = {"name": "npz", "path": "grid.npz", "images": "images", "factor_names": ["a", "b"]}
+    dataset = NPZDataset(NPZSpec.model_validate(tables | {"factor_sizes": [3, 4]}), DataContext(tmp_path, tmp_path))
+    assert dataset.factors is not None
+    assert dataset.factors.sizes == (3, 4)
+    assert dataset.factors.classes[:5].tolist() == [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0]]
+    with pytest.raises(DataError, match="found 12 rows, expected 15"):
+        NPZDataset(NPZSpec.model_validate(tables | {"factor_sizes": [3, 5]}), DataContext(tmp_path, tmp_path))

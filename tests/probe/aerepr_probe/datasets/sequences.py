@@ -46,7 +46,9 @@ class SequenceDataset(Dataset):
             # A multiplicative hash: the plain remainder is the class of the factor that runs fastest.
             label_B = (rows * 2654435761 >> 16) % len(self.labels)
         else:
-            label_B = (noise("probe_sequences", "uniform", ()) * len(self.labels)).long().clamp(max=len(self.labels) - 1)
+            label_B = (
+                (noise("probe_sequences", "uniform", ()) * len(self.labels)).long().clamp(max=len(self.labels) - 1)
+            )
         frames = [super().view(raw, rows, factors, noise).x]
         for _ in range(1, self.frames):
             frames.append(_moved(frames[-1], label_B))
