@@ -137,7 +137,7 @@ class Trainer:
             Interrupted: a signal came; a checkpoint of the step it came at is written.
             TrainingError: a value was not finite.
         """
-        with Signals() as signals, torch.random.fork_rng():
+        with Signals() as signals, torch.random.fork_rng(), self.numerics.kernels():
             self.system.train()
             began, seen = time.perf_counter(), self.step
             for phase in self.phases:

@@ -26,16 +26,21 @@ class Numerics:
     def record(self) -> dict[str, Any]:
         return asdict(self)
 
+    def active(self) -> torch.autocast:
+        """The precision of a forward pass."""
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")
+
     @contextlib.contextmanager
-    def active(self) -> Iterator[None]:
-        """Run a step at this precision; switches of the process are put back afterwards."""
-        before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+    def kernels(self) -> Iterator[None]:
+        """Kernels, backward ones too, of this precision and with one result; switches are put back afterwards."""
+        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic
+        matmul.allow_tf32 = cudnn.allow_tf32 = self.precision == "tf32"
+        cudnn.deterministic = True
         try:
-            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16"):
-                yield
+            yield
         finally:
-            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+            matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic = before
 
 
 def choose_device(asked: str) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,20 @@ from aerepr.workflows.train import train
 SPEC = "demo.toml"
 
 
-def demo(runs: str | Path = "runs", seed: int = 0, watcher: Watcher | None = None) -> dict[str, Any]:
+def demo(
+    runs: str | Path = "runs", seed: int = 0, watcher: Watcher | None = None, sets: Sequence[str] = ()
+) -> dict[str, Any]:
     """Train a structural autoencoder on `rooms`, sample, reconstruct, traverse and export it.
 
     Args:
-        runs: folder of all runs. seed: initial weights and data order.
+        runs: folder of all runs. seed: initial weights and data order. sets: overrides of the demo's spec.
 
     Returns:
         What was made and where, and the test error in percent of the mean image's.
     """
     began = time.monotonic()
     with as_file(files("aerepr.workflows") / SPEC) as spec:
-        path = train(spec, sets=[f"seed={seed}"], runs=runs, watcher=watcher)
+        path = train(spec, sets=[f"seed={seed}", *sets], runs=runs, watcher=watcher)
     trained = time.monotonic() - began
     run = load(path)
     view = run.view
@@ -44,7 +47,7 @@ def demo(runs: str | Path = "runs", seed: int = 0, watcher: Watcher | None = Non
     made = {
         "hybrid samples": products.sample(path, n=64, seed=0)["out"],
         "reconstructions": products.reconstruct(path)["out"],
-        "traversals": products.traverse(path, name="variables")["out"],
+        "traversals": products.traverse(path, name="dimensions")["out"],
         "overview": str(_overview(view, path / "samples" / "overview.png")),
         "exports": str(path / "exports"),
     }
@@ -52,7 +55,7 @@ def demo(runs: str | Path = "runs", seed: int = 0, watcher: Watcher | None = Non
     held = ", ".join(sorted(view.spec.data.subset)) or "nothing"
     return {
         "run": str(path),
-        "data": f"rooms, {view.info.shape}, {view.info.train_size} training images; held fixed: {held}",
+        "data": f"rooms, drawn by aerepr: {view.info.shape}, {view.info.train_size} training images; held fixed: {held}",
         "test error": f"{errors['model']:.3f} (sum of squares an image), the mean image has {errors['mean image']:.2f}",
         "percent of the mean image's": round(100 * errors["model"] / errors["mean image"], 3),
         **made,
