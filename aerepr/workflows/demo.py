@@ -59,7 +59,8 @@ def demo(
         "test error": f"{errors['model']:.3f} (sum of squares an image), the mean image has {errors['mean image']:.2f}",
         "percent of the mean image's": round(100 * errors["model"] / errors["mean image"], 3),
         **made,
-        "seconds": {"training": round(trained), "altogether": round(time.monotonic() - began)},
+        "seconds training": round(trained),
+        "seconds altogether": round(time.monotonic() - began),
         "next": f"aerepr sample {path} -n 16 --seed 1",
     }
 
