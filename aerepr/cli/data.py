@@ -1,8 +1,9 @@
-"""`aerepr data list|inspect`."""
+"""`aerepr data list|inspect|render`."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -43,6 +44,25 @@ def inspect(
     output.show(answer, as_json, lambda: _text(answer))
 
 
+def render(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, such as rooms or sprites.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write: .npz, .h5 or .png.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1000,
+    seed: Seed = 0,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Write examples of a data set to a file.
+
+    Images or vectors with their factors (.npz, .h5), or a picture of them (.png).
+    """
+    with output.working():
+        from aerepr.workflows import data as workflow
+
+        answer = workflow.render(name, out, n, seed, sets or ())
+    output.show(answer, as_json, lambda: output.pairs(answer))
+
+
 def _text(answer: dict[str, Any]) -> str:
     sizes = " x ".join(map(str, answer["shape"]["sizes"]))
     rows = [
@@ -62,5 +82,12 @@ def _text(answer: dict[str, Any]) -> str:
 
 COMMANDS = {
     "list": (listing, ("aerepr data list",)),
+    "render": (
+        render,
+        (
+            "aerepr data render rooms --out rooms.npz -n 5000 --set size=32",
+            "aerepr data render sprites --out sprites.png -n 64",
+        ),
+    ),
     "inspect": (inspect, ("aerepr data inspect spec.toml", "aerepr data inspect spec.toml --out data.png -n 100")),
 }

@@ -1,16 +1,18 @@
-"""`aerepr data inspect`: what a spec's `[data]` table gives, looked at before training."""
+"""`aerepr data inspect`, `render`: what a `[data]` table gives, looked at before training or written to a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from aerepr.data.source import DataSource, Split
 from aerepr.registry.registry import Registry
-from aerepr.sampling import pictures
+from aerepr.sampling import pictures, store
+from aerepr.sampling.component import component_spec, parse_sets
+from aerepr.spec.data import DatasetSpec
 from aerepr.spec.read import read_spec
 from aerepr.workflows.assemble import open_source
 
@@ -49,6 +51,42 @@ def inspect(
         "notes": list(source.dataset.notes),
         "picture": str(out) if out is not None else None,
     }
+
+
+def render(name: str, out: str | Path, n: int = 1000, seed: int = 0, sets: Sequence[str] = ()) -> dict[str, Any]:
+    """Write examples of a data set, such as one that aerepr draws itself, for other programs.
+
+    Args:
+        name: the data set. sets: its settings, each "key=value"; paths start in the current folder.
+        out: .npz or .h5, with `images` uint8 (n, H, W, C) or `values`, `rows`, and where there are factors `factors`
+            (n, F) class indices and `factor_names`; or .png, a picture of them.
+        n: how many rows; all, if there are fewer. seed: which, without replacement and in row order.
+
+    Returns:
+        `name`, `out`, `n`, `of` (rows there are).
+
+    Raises:
+        UnknownComponent: no such data set. SpecError: a setting is wrong. DataError: its files are.
+        UsageError: out cannot be meant.
+    """
+    registry = Registry.beside(Path.cwd())
+    spec = cast(DatasetSpec, component_spec(registry, "dataset", name, parse_sets(sets)))
+    target = Path(out)
+    store.check_target(target)
+    source = open_source(spec, Path.cwd(), registry)
+    chosen = np.random.Generator(np.random.PCG64(seed)).permutation(len(source.dataset))[:n]
+    rows = np.sort(chosen).astype(np.int64)
+    examples, shape, table = source.examples(rows), source.info.shape, source.dataset.factors
+    arrays = {**store.stored_examples(examples, shape), "rows": rows}
+    if table is not None:
+        arrays |= {"factors": table.classes[rows].astype(np.int64), "factor_names": np.array(table.names)}
+
+    def picture() -> pictures.Pixels:
+        pictures.require_picture(shape)
+        return pictures.grid(examples.numpy()) if shape.is_image else pictures.scatter([(name, examples.numpy())])
+
+    store.write(target, arrays, picture)
+    return {"name": name, "out": str(target), "n": len(rows), "of": len(source.dataset)}
 
 
 def _factors(source: DataSource) -> list[dict[str, Any]]:

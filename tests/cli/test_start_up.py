@@ -25,6 +25,7 @@ COMMANDS = [
     ["plugins", "show"],
     ["plugins", "check"],
     ["data", "list"],
+    ["data", "render"],
     ["data", "inspect"],
     ["runs", "list"],
     ["runs", "show"],
