@@ -19,3 +19,13 @@ def cache_directory() -> Path:
     # The XDG specification says that a relative path is to be ignored.
     base = Path(shared) if Path(shared).is_absolute() else Path.home() / ".cache"
     return base / "aerepr"
+
+
+def data_directory() -> Path:
+    """The folder of published data files, one folder a data set; it need not exist yet.
+
+    Returns:
+        `$AEREPR_DATA`, else `data` in the cache directory.
+    """
+    own = os.environ.get("AEREPR_DATA")
+    return Path(own).expanduser() if own else cache_directory() / "data"
