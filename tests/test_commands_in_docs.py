@@ -37,9 +37,12 @@ NOT_RUN = {
     "git": "needs a network",
     "torchrun": "several processes: tests/training/test_distributed.py",
     "aerepr demo": "minutes: what `make demo` runs",
+    "aerepr data fetch": "needs a network: tests/workflows/test_published.py",
+    "aerepr data verify": "needs what was fetched: tests/workflows/test_published.py",
 }
 
 SHELL = ("console", "bash", "sh")
+KNOWN = (*SHELL, "python", "toml", "text", "")  # text and "" are only shown
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<language>[\w+-]*)")
 LEFT_OUT = re.compile(r"<!--\s*not run:\s*(?P<reason>\S.*?)\s*-->")
 
@@ -135,11 +138,14 @@ def execute(arguments, script, folder, where):
 def test_what_is_shown_works(path, folder):
     for block in blocks(path.read_text(encoding="utf-8")):
         where = f"{path.relative_to(ROOT)}:{block.line}"
+        assert block.language in KNOWN, f"{where}: nothing runs a block of {block.language!r}: use one of {KNOWN}"
+        assert block.language != "console" or "$ " in block.text, f"{where}: a console block without a command"
         if block.language in SHELL:
             script = "\n".join(commands(block))
             if script:
-                execute(["bash", "-euo", "pipefail", "-s"], script + "\n", folder, where)
-        elif block.language in ("python", "py"):
+                # As an argument, not as input: a command that reads its input would swallow those after it.
+                execute(["bash", "-euo", "pipefail", "-c", script], "", folder, where)
+        elif block.language == "python":
             execute([sys.executable, "-"], block.text, folder, where)
         elif block.language == "toml":
             check_spec(block.text, where)
@@ -204,6 +210,26 @@ def test_blocks_and_commands_are_found():
     assert (drawing.language, drawing.text) == ("", "a drawing")
     assert (script.language, script.text) == ("python", "if True:\n    print(1)")
     assert [block.line for block in (first, second, drawing, script)] == [5, 19, 26, 32]
+
+
+def test_every_command_of_a_block_is_run_and_the_first_failure_stops_it(tmp_path, folder, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+
+    def document(text):
+        (tmp_path / "page.md").write_text(text)
+        return tmp_path / "page.md"
+
+    test_what_is_shown_works(document("```bash\ncat > input\ntouch after\n```\n"), folder)
+    assert (folder / "after").exists()  # though `cat` read all it was given
+    for text in (
+        "```bash\nfalse\ntrue\n```\n",
+        "```console\n$ false | cat\n```\n",
+        "```python\nassert False\n```\n",
+        "```shell\ntrue\n```\n",
+        "```console\naerepr models\n```\n",
+    ):
+        with pytest.raises(AssertionError, match=r"page\.md:2"):
+            test_what_is_shown_works(document(text), folder)
 
 
 def test_a_block_that_does_not_end_is_said():

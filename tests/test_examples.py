@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +21,7 @@ from aerepr.spec.write import to_toml
 from aerepr.workflows.assemble import check_spec, open_source
 from aerepr.workflows.train import train
 from tests.builtin.datasets.building import pixels, write_idx
+from tests.builtin.datasets.published_files import small_files
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SPECS = sorted(path.name for path in EXAMPLES.glob("*.toml"))
@@ -45,26 +45,8 @@ def photos(folder: Path) -> None:
         Image.fromarray(picture).save(folder / "photos" / f"class{number % 3}" / f"{number}.jpg")
 
 
-def shapes3d(folder: Path) -> None:
-    grid = np.stack(np.unravel_index(np.linspace(0, 479_999, 240).astype(int), (10, 10, 10, 8, 4, 15)), axis=1)
-    labels = grid * [0.1, 0.1, 0.1, 1 / 14, 1.0, 60 / 14] + [0, 0, 0, 0.75, 0, -30]
-    with h5py.File(folder / "3dshapes.h5", "w") as file:
-        file["images"], file["labels"] = pixels(240, 64, 64, 3), labels
-
-
-def dsprites(folder: Path) -> None:
-    classes = np.stack(np.unravel_index(np.linspace(0, 737_279, 240).astype(int), (1, 3, 6, 40, 32, 32)), axis=1)
-    np.savez_compressed(
-        folder / "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
-        imgs=pixels(240, 64, 64) // 128,
-        latents_classes=classes,
-        latents_values=classes * 1.0,
-        metadata=np.array({"title": "stand-in"}, dtype=object),
-    )
-
-
-def mpi3d(folder: Path) -> None:
-    np.savez_compressed(folder / "mpi3d_real.npz", images=pixels(240, 64, 64, 3))
+def published(folder: Path) -> None:
+    small_files(folder / "published", rows=240)
 
 
 def nothing(folder: Path) -> None:
@@ -75,19 +57,20 @@ FILES: dict[str, Callable[[Path], None]] = {
     "vae_mnist.toml": mnist,
     "sae_mnist.toml": mnist,
     "photos_128.toml": photos,
-    "shapes3d.toml": shapes3d,
-    "dsprites.toml": dsprites,
-    "mpi3d.toml": mpi3d,
+    "shapes3d.toml": published,
+    "dsprites.toml": published,
+    "mpi3d.toml": published,
 }
 
 
 # What a stand-in cannot have at full size.
-STAND_IN = {"mpi3d.toml": ["data.factor_sizes=[6,2,2,1,1,2,5]"]}
+STAND_IN = {name: ["data.subset_file=true"] for name, write in FILES.items() if write is published}
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Callable[[str], Path]:
-    """An example in a folder where the files it names are."""
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """An example in a folder where the files it names are, or beside the folder of published files."""
+    monkeypatch.setenv("AEREPR_DATA", str(tmp_path / "published"))
 
     def copy(name: str) -> Path:
         shutil.copytree(EXAMPLES / "data", tmp_path / "data")

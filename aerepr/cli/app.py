@@ -14,8 +14,10 @@ from aerepr.cli import (
     decode,
     demo,
     encode,
+    evaluate,
     export,
     info,
+    metrics,
     models,
     plugins,
     reconstruct,
@@ -99,12 +101,14 @@ _add(app, "traverse", traverse.traverse, traverse.EXAMPLES)
 _add(app, "encode", encode.encode, encode.EXAMPLES)
 _add(app, "decode", decode.decode, decode.EXAMPLES)
 _add(app, "reconstruct", reconstruct.reconstruct, reconstruct.EXAMPLES)
+_add(app, "evaluate", evaluate.evaluate, evaluate.EXAMPLES)
+_add(app, "metrics", metrics.metrics, metrics.EXAMPLES)
 _add(app, "export", export.export, export.EXAMPLES)
 _add(app, "check", check.check, check.EXAMPLES)
 _group("spec", "Write, resolve and describe spec files.", spec.COMMANDS)
 _add(app, "models", models.models, models.EXAMPLES)
 _group("plugins", "List, show and check components.", plugins.COMMANDS)
-_group("data", "List data sets, and look at one.", data.COMMANDS)
+_group("data", "List, fetch and check data sets, and look at one.", data.COMMANDS)
 _group("runs", "List, show, compare and delete runs.", runs.COMMANDS)
 _add(app, "demo", demo.demo, demo.EXAMPLES)
 _add(app, "info", info.info, info.EXAMPLES)

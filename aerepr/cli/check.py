@@ -18,13 +18,14 @@ def check(spec: Spec, sets: Sets = None, as_json: Json = False) -> None:
 
     Shows every problem (and exits with 2), or parameters, shapes, memory and whether the decoder can be exported.
     """
+    from aerepr.cli.progress import Work
     from aerepr.errors import Problem, SpecError
 
     with output.working():
         from aerepr.workflows import check as workflow
 
         try:
-            _, report = workflow.check(spec, sets or ())
+            _, report = workflow.check(spec, sets or (), Work())
             answer, problems = workflow.answer(report), report.problems
         except SpecError as cause:
             answer, problems = workflow.answer(None, cause.problems), list[Problem](cause.problems)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aerepr.cli import output
-from aerepr.cli.options import RUNS, Json, Key, RunOrData, Runs, Second
+from aerepr.cli.options import RUNS, Folder, Json, Key, RunOrData, Runs, Second
 
 EXAMPLES = (
     "aerepr encode --out codes.npz               the test split of the newest run's own data",
@@ -21,9 +21,7 @@ def encode(
     run: RunOrData = None,
     data: Second = None,
     split: Annotated[str, typer.Option("--split", help="train, valid or test of the run's own data.")] = "test",
-    folder: Annotated[
-        Path | None, typer.Option("--folder", metavar="DIR", help="Where the spec's data paths start, if they moved.")
-    ] = None,
+    folder: Folder = None,
     key: Key = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .npz or .h5 file.")] = Path("codes.npz"),
     runs: Runs = RUNS,

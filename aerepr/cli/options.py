@@ -37,6 +37,10 @@ Second = Annotated[
     typer.Argument(metavar="DATA", help="A picture, a folder of pictures, or an array in .npz, .npy or .h5."),
 ]
 
+Folder = Annotated[
+    Path | None, typer.Option("--folder", metavar="DIR", help="Where the spec's data paths start, if they moved.")
+]
+
 Key = Annotated[str | None, typer.Option("--key", metavar="NAME", help="Which array of the file.")]
 
 

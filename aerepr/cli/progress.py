@@ -1,6 +1,6 @@
-"""Progress of training: a bar on a terminal, plain lines elsewhere; both on stderr.
+"""Progress of training and of other work: a bar on a terminal, plain lines elsewhere; both on stderr.
 
-Each class here is an `aerepr.training.loop.Watcher`.
+Each class here but `Work` is an `aerepr.workflows.train.Onlooker`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,22 @@ def watch(speaks: bool = True) -> Iterator[Silent | Lines | Bar]:
         yield Lines()
 
 
+class Work:
+    """Tells of work other than training: one line that counts up on a terminal, one for each tenth elsewhere."""
+
+    def __init__(self) -> None:
+        self.told = ("", -1)
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        percent = 100 * done // total
+        if not sys.stderr.isatty():
+            percent -= percent % 10
+        if (what, percent) != self.told:
+            self.told = (what, percent)
+            start, end = ("\r", "" if done < total else "\n") if sys.stderr.isatty() else ("", "\n")
+            print(f"{start}{what}: {percent}%", end=end, file=sys.stderr, flush=True)
+
+
 class Silent:
     """Says nothing."""
 
@@ -35,12 +51,15 @@ class Silent:
 
     def message(self, text: str) -> None: ...
 
+    def work(self, what: str, done: int, total: int) -> None: ...
+
 
 class Lines:
     """One line for each record of `metrics.jsonl`."""
 
     def __init__(self) -> None:
         self.total = 0
+        self.work = Work()
 
     def progress(self, step: int, total: int, examples_per_second: float) -> None:
         self.total = total
@@ -59,6 +78,12 @@ class Bar:
     def __init__(self, progress: Progress) -> None:
         self.bar = progress
         self.task: TaskID | None = None
+        self.works: dict[str, TaskID] = {}
+
+    def work(self, what: str, done: int, total: int) -> None:
+        if what not in self.works:
+            self.works[what] = self.bar.add_task(what, total=total, rate="", loss=what)
+        self.bar.update(self.works[what], completed=done)
 
     def progress(self, step: int, total: int, examples_per_second: float) -> None:
         if self.task is None:

@@ -18,6 +18,7 @@ EXAMPLES = (
     "aerepr train --resume                      the newest unfinished run",
     "aerepr train --resume spec.toml            the newest unfinished run of that spec",
     "aerepr train --resume my-run --set train.steps=4000",
+    "aerepr train spec.toml --branch my-run     from a checkpoint that both share",
 )
 
 
@@ -29,6 +30,14 @@ def train(
     runs: Runs = RUNS,
     run: Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Folder of this one run.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run from its checkpoint.")] = False,
+    branch: Annotated[
+        str | None,
+        typer.Option(
+            "--branch",
+            metavar="RUN",
+            help="Start from the newest checkpoint of a run that the spec's own would have had.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --run holds.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -55,6 +64,7 @@ def train(
                 runs=runs,
                 run=chosen,
                 resume=resume,
+                branch=branch,
                 overwrite=overwrite,
                 watcher=watcher,
                 began=place.append,

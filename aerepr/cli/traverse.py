@@ -12,6 +12,7 @@ from aerepr.cli.options import RUNS, Json, Out, Run, Runs, Sets
 EXAMPLES = (
     "aerepr traverse                             one row a variable, in decoder order",
     "aerepr traverse my-run --traversal dimensions --set steps=9 --base 3",
+    "aerepr traverse --traversal chunks          in each row one quarter of the latent is redrawn, the rest held",
 )
 
 

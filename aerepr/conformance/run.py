@@ -21,7 +21,6 @@ from aerepr.conformance import data, losses, modules, products, sampling, specs
 from aerepr.conformance.result import Check, Result, own_generators, run_checks
 from aerepr.conformance.world import LoadOnce, Subject
 from aerepr.errors import AereprError, UsageError
-from aerepr.registry.catalogue import ComponentNote
 from aerepr.registry.entrypoints import KINDS
 from aerepr.registry.registry import Registry
 
@@ -62,8 +61,7 @@ def check_component(
     if kind not in KINDS:
         raise UsageError(f'no kind "{kind}", expected one of {", ".join(KINDS)}')
     registry = registry or Registry()
-    package = registry.find(kind, name).package
-    note = _note(registry, package, kind, name)
+    note = registry.note(kind, name)
     with tempfile.TemporaryDirectory() as scratch:
         subject = Subject(
             kind,
@@ -128,11 +126,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _note(registry: Registry, package: str, kind: str, name: str) -> ComponentNote:
-    for found in registry.catalogues:
-        for note in found.components:
-            if found.origin == package and (note.kind, note.name) == (kind, name):
-                return note
-    return ComponentNote(kind, name, summary="", source="")

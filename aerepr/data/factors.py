@@ -186,6 +186,15 @@ class FactorTable:
         """
         return FactorTable(self.names, self.sizes, self.classes[rows], self.values)
 
+    def with_values(self, values: Sequence[Values]) -> FactorTable:
+        """The same table with other values of its classes; an unknown factor has none.
+
+        Args:
+            values: for each factor the values of its classes, as in `from_grid`.
+        """
+        known = (column if size else None for column, size in zip(values, self.sizes, strict=True))
+        return FactorTable(self.names, self.sizes, self.classes, tuple(known))
+
     def known(self) -> tuple[str, ...]:
         """Names of the factors whose class is known for every row."""
         return tuple(name for i, name in enumerate(self.names) if (self.classes[:, i] >= 0).all())

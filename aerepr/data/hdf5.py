@@ -1,4 +1,4 @@
-"""HDF5 files: one dataset, or some of its rows, into memory.
+"""HDF5 files: one dataset, or some of its rows, into memory or block after block.
 
 Reading goes along the first axis in blocks of whole chunks, because HDF5 decompresses a chunk each time any part of it
 is asked for: row by row, a file with 100 rows in a chunk would be decompressed 100 times.
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aerepr.data.lookup import existing_file, missing_key
+from aerepr.data.stored import StoredArray
 from aerepr.errors import DataError
 
 _BLOCK_BYTES = 1 << 24
@@ -42,19 +43,33 @@ def read_hdf5(path: Path | str, key: str, rows: npt.NDArray[np.integer[Any]] | N
     path = existing_file(path)
     where = f"{path}[{key}]"
     with _opened(path) as file:
-        dataset = file.get(key) if key else None
-        if not isinstance(dataset, h5py.Dataset):
-            raise missing_key(str(path), key, _dataset_names(file))
-        # Variable-length values and references arrive as Python objects.
-        if dataset.dtype.hasobject:
-            raise DataError(
-                f"{where}: found objects or variable-length values, expected numbers of one dtype; store it again"
-            )
-        if not dataset.shape:
-            raise DataError(f"{where}: found {_shape_text(dataset)}, expected an array with rows; choose another key")
+        dataset = _dataset(file, path, key)
         if rows is None:
             return _read_all(dataset, where)
         return _read_rows(dataset, _checked(rows, dataset.shape[0], where), where)
+
+
+def find_hdf5(path: Path | str, key: str) -> StoredArray:
+    """A dataset of an HDF5 file, not yet read.
+
+    Raises:
+        DataError: as `read_hdf5`; damage inside the values is only found when they are read.
+    """
+    path = existing_file(path)
+    with _opened(path) as file:
+        dataset = _dataset(file, path, key)
+        # None where storage is in chunks; of a file beside this one the offset would be meant in that.
+        offset = None if dataset.external else dataset.id.get_offset()
+        shape, dtype = dataset.shape, dataset.dtype
+    return StoredArray(path, key, shape, dtype, offset, lambda: _stream(path, key))
+
+
+def _stream(path: Path, key: str) -> Iterator[npt.NDArray[Any]]:
+    with _opened(path) as file:
+        dataset = _dataset(file, path, key)
+        blocks = _blocks(dataset)
+        for start in blocks:
+            yield _read_block(dataset, start, min(start + blocks.step, dataset.shape[0]), f"{path}[{key}]")
 
 
 def hdf5_keys(path: Path | str) -> tuple[str, ...]:
@@ -82,6 +97,20 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             raise DataError(
                 f"{path}: found damaged structures ({error}), expected HDF5 that can be read; copy or download it again"
             ) from error
+
+
+def _dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset:
+    dataset = file.get(key) if key else None
+    if not isinstance(dataset, h5py.Dataset):
+        raise missing_key(str(path), key, _dataset_names(file))
+    # Variable-length values and references arrive as Python objects.
+    if dataset.dtype.hasobject:
+        raise DataError(
+            f"{path}[{key}]: found objects or variable-length values, expected numbers of one dtype; store it again"
+        )
+    if not dataset.shape:
+        raise DataError(f"{path}[{key}]: found {_shape_text(dataset)}, expected an array with rows; choose another key")
+    return dataset
 
 
 def _dataset_names(file: h5py.File) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -117,10 +118,7 @@ def read_images(
     images: npt.NDArray[np.uint8] | None = None
     bad: list[tuple[Path, str]] = []
     first = files[0]
-    # Pillow only warns of a picture up to twice its limit. Warning filters are global: set here, not in each thread.
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with _decoders() as pool:
         loaded = pool.map(lambda path: _load(path, size, mode, crop), files)
         try:
             for number, (path, result) in enumerate(zip(files, loaded, strict=True)):
@@ -140,13 +138,30 @@ def read_images(
             # After an error or an interrupt nobody wants to wait for the pictures still queued.
             pool.shutdown(wait=False, cancel_futures=True)
     if bad or images is None:
-        shown = "; ".join(f"{path}: {reason}" for path, reason in bad[:_SHOWN])
-        more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        raise DataError(
-            f"found {len(bad)} of {len(files)} pictures that cannot be used ({shown}{more}), "
-            "expected 8-bit pictures that decode; repair or remove them"
-        )
+        raise unusable(bad, len(files), "expected 8-bit pictures that decode; repair or remove them")
     return images
+
+
+def try_images(files: Sequence[Path]) -> list[npt.NDArray[np.uint8] | str]:
+    """A few pictures in colour, each as (H, W, 3) at its own size, or why it cannot be used."""
+    with _decoders() as pool:
+        return list(pool.map(lambda path: _load(path, None, "RGB", "none"), files))
+
+
+def unusable(bad: Sequence[tuple[Path, str]], count: int, advice: str) -> DataError:
+    """The error for pictures that cannot be used: how many of `count`, the first of them by name, and what to do."""
+    shown = "; ".join(f"{path}: {reason}" for path, reason in bad[:_SHOWN])
+    more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    return DataError(f"found {len(bad)} of {count} pictures that cannot be used ({shown}{more}), {advice}")
+
+
+@contextmanager
+def _decoders() -> Iterator[ThreadPoolExecutor]:
+    # Pillow only warns of a picture up to twice its limit. Warning filters are global: set here, not in each thread.
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield pool
 
 
 def _is_visible(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +10,18 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
-from aerepr.data.arrays import as_images, as_vectors
+from aerepr.data.arrays import as_vectors
+from aerepr.data.decoded import Memory, open_images
 from aerepr.data.factors import FactorTable
+from aerepr.data.mapped import MappedRows
+from aerepr.data.stored import StoredArray
 from aerepr.errors import DataError
+from aerepr.kinds.dataset import DataContext
 from aerepr.spec.base import DataPath
 from aerepr.spec.data import DatasetSpec
 
-Read = Callable[[Path, Sequence[str]], tuple[dict[str, np.ndarray], list[str]]]
+# The array of a key, not yet read, and notes on the file.
+Find = Callable[[Path, str], tuple[StoredArray, list[str]]]
 
 
 class KeyedSpec(DatasetSpec):
@@ -34,6 +39,12 @@ class KeyedSpec(DatasetSpec):
     )
     layout: Literal["NHWC", "NCHW", "NHW"] | None = Field(None, description="axes of the images, where not plain")
     binary: bool | None = Field(None, description="whether integer images are masks of 0 and 1; told by their values")
+    memory: Memory = Field(
+        "auto",
+        description="where images of 256 MiB and more are during training. resident: on the device; mapped: on disk and in "
+        "the system's page cache, gathered by the host for each batch; auto: resident on an accelerator if they fit into "
+        "60% of its free memory, else mapped",
+    )
 
     @model_validator(mode="after")
     def _one_sort(self) -> KeyedSpec:
@@ -52,33 +63,31 @@ def _grid(spec: KeyedSpec, rows: int, where: str) -> FactorTable:
     return FactorTable.from_grid(spec.factor_names or [f"factor_{i}" for i in range(len(sizes))], sizes)
 
 
-def read_keyed(spec: KeyedSpec, folder: Path, read: Read) -> dict[str, Any]:
+def read_keyed(spec: KeyedSpec, ctx: DataContext, find: Find) -> dict[str, Any]:
     """Arguments of `HeldDataset` from a file of named arrays.
 
     Raises:
         DataError: the file, a key or an array is not what the spec says.
     """
-    path = folder / spec.path
+    path = ctx.folder / spec.path
     key = spec.images if spec.images is not None else spec.values
     assert key is not None
-    arrays, notes = read(path, [key] if spec.factors is None else [key, spec.factors])
-    where = f"{path}[{key}]"
-    data: np.ndarray
+    array, notes = find(path, key)
+    columns = None if spec.factors is None else find(path, spec.factors)[0]
+    data: np.ndarray | MappedRows
     if spec.images is not None:
-        data, more = as_images(arrays[key], where, layout=spec.layout, binary=spec.binary)
-        notes = [*notes, *more]
-    else:
-        data = as_vectors(arrays[key], where)
-    factors = None
-    if spec.factors is None and spec.factor_sizes is not None:
-        factors = _grid(spec, len(data), str(path))
-    if spec.factors is not None:
-        factors, more = FactorTable.from_columns(
-            arrays[spec.factors],
-            spec.factor_names,
-            f"{path}[{spec.factors}]",
-            sizes=spec.factor_sizes,
-            n_rows=len(data),
+        data, more = open_images(
+            array, ctx.cache, layout=spec.layout, binary=spec.binary, memory=spec.memory, progress=ctx.progress
         )
         notes = [*notes, *more]
-    return {"values": data, "factors": factors, "notes": notes}
+    else:
+        data = as_vectors(array.read(), array.where)
+    factors = None
+    if columns is None and spec.factor_sizes is not None:
+        factors = _grid(spec, len(data), str(path))
+    if columns is not None:
+        factors, more = FactorTable.from_columns(
+            columns.read(), spec.factor_names, columns.where, sizes=spec.factor_sizes, n_rows=len(data)
+        )
+        notes = [*notes, *more]
+    return {"values": data, "factors": factors, "notes": notes, "memory": spec.memory}

@@ -70,9 +70,12 @@ class DataSource:
             raise DataError(f"data.subset: {dict(subset)} needs a factor table, and this data set has none")
         return rows[np.isin(rows, self.dataset.factors.select(subset))]
 
-    def choice(self, split: Split, count: int) -> np.ndarray:
-        """At most `count` rows of a split, drawn by `split_seed`: the same for every run on this data, in random order."""
-        rows = self.rows(split)
+    def choice(self, split: Split, count: int | None, subset: Subset | None = None) -> np.ndarray:
+        """At most `count` rows of a split (None: all), drawn by `split_seed`: the same for every run on this data.
+
+        In random order. Subset and errors as for `rows`.
+        """
+        rows = self.rows(split, subset)
         return rows[np.random.Generator(np.random.PCG64(self.spec.split_seed)).permutation(len(rows))[:count]]
 
     def batch(self, rows: Tensor, noise: Noise | None = None) -> Batch:

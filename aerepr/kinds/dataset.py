@@ -7,7 +7,7 @@ that draws its rows needs to draw them, in which case it overrides `take`. Batch
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -24,12 +24,25 @@ if TYPE_CHECKING:
     from aerepr.kinds.step import Noise
 
 
+# Told what is being done, how much of it is done, and how much there is; for work a user waits for.
+Progress = Callable[[str, int, int], None]
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
 @dataclass(frozen=True)
 class DataContext:
-    """Where a data set finds its files (paths in a spec are relative to `folder`) and may keep what it computed."""
+    """Where a data set finds its files and may keep what it computed, and whom it tells of work that takes long.
+
+    Attributes:
+        folder: where relative paths of a spec start. cache: for what may be computed again.
+    """
 
     folder: Path
     cache: Path
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)

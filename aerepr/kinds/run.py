@@ -93,3 +93,10 @@ class RunView(Protocol):
         Raises:
             DataError: the data set is not at hand.
         """
+
+    def evaluated(self) -> Iterator[Batch]:
+        """The rows a metric is asked about, once, in an order of their own that is the same for every run on this data.
+
+        Raises:
+            DataError: the data set is not at hand.
+        """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from torch import Tensor
 from torch.distributions import Distribution
 
 from aerepr.kinds.batch import Batch
+
+if TYPE_CHECKING:
+    from aerepr.kinds.prior import Prior
 
 Law = Literal["uniform", "normal"]
 
@@ -43,6 +46,7 @@ class Step:
         dataset_size: rows of the training data in use.
         mode: how codes are drawn: `sample` in training, `represent` in validation.
         params_BDK: the encoder's output. posterior, prior, likelihood: distributions. z_BD: the code drawn.
+        prior_map: the model's prior itself, of which `draw_prior` asks codes.
         raw: the decoder's output.
         extra: further batches of the same step for regularizers that ask for them (`extra_batches`): encoded, without
             gradient to the encoder, and not decoded. In training their rows are drawn apart; in validation they are
@@ -57,10 +61,15 @@ class Step:
     params_BDK: Tensor = None  # type: ignore[assignment]  # filled by `model.infer`
     posterior: Distribution = None  # type: ignore[assignment]
     prior: Distribution = None  # type: ignore[assignment]
+    prior_map: Prior = None  # type: ignore[assignment]
     z_BD: Tensor = None  # type: ignore[assignment]
     raw: Tensor = None  # type: ignore[assignment]
     likelihood: Distribution = None  # type: ignore[assignment]
     extra: tuple[Step, ...] = ()
+
+    def draw_prior(self, name: str) -> Tensor:
+        """Codes (B, D) of the prior, one a row of the batch, from this step's noise of that name."""
+        return self.prior_map.from_noise(self.noise(name, self.prior_map.noise, (self.prior_map.noise_dim,)))
 
 
 class Term(NamedTuple):

@@ -1,7 +1,8 @@
-"""The conv block of the hourglass networks, and the upsampling stencil inside it.
+"""The conv block of the hourglass networks, the upsampling stencil inside it, and the stacks that blocks form.
 
 Inside a block, in this order: bilinear x2 upsampling (decoders) -> convolution -> 2x2 max-pooling (encoders) ->
-GroupNorm -> nonlinearity.
+GroupNorm -> nonlinearity. In the network for the robot finger, the convolution itself resizes instead: a stride of 2
+halves, a transposed 4x4 convolution doubles.
 
 Source: Leeb et al. 2023, "Structure by Architecture", and the authors' code, which pools before it normalises.
 Shape letters: B batch, C channels, H height, W width.
@@ -11,12 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from math import gcd
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aerepr.errors import ShapeError
 from aerepr.layers.mlp import NONLINEARITIES, Nonlinearity
+from aerepr.layers.positions import Plan
+
+Downsampling = Literal["pool", "stride"]
+Upsampling = Literal["bilinear", "transposed"]
 
 
 def upsample2x(x_BCHW: Tensor) -> Tensor:
@@ -44,15 +51,23 @@ def _upsample_axis(x_BCHW: Tensor, axis: int) -> Tensor:
     return pairs.flatten(axis, axis + 1)
 
 
+def _conv(
+    inputs: int, outputs: int, kernel: int, upsample: Upsampling | None, downsample: Downsampling | None
+) -> nn.Module:
+    if upsample == "transposed":
+        return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+    return nn.Conv2d(inputs, outputs, kernel, stride=2 if downsample == "stride" else 1, padding=kernel // 2)
+
+
 class ConvBlock(nn.Module):
-    """Optional upsampling, same-padded convolution, optional pooling, GroupNorm, nonlinearity.
+    """Convolution that may double or halve the size, GroupNorm, nonlinearity.
 
     Args:
-        inputs, outputs: channels. kernel: odd side of the kernel.
-        upsample: double the size first. pool: halve it after the convolution.
+        inputs, outputs: channels. kernel: odd side of the kernel, where it is not a transposed one.
+        upsample: how the size doubles. downsample: how it halves. None: it does not.
 
     Attributes:
-        upsample, pool: as given, so that positions can be read off a built network.
+        upsample, downsample: as given, so that positions can be read off a built network.
     """
 
     def __init__(
@@ -61,22 +76,22 @@ class ConvBlock(nn.Module):
         outputs: int,
         nonlinearity: Nonlinearity,
         kernel: int = 3,
-        upsample: bool = False,
-        pool: bool = False,
+        upsample: Upsampling | None = None,
+        downsample: Downsampling | None = None,
     ) -> None:
         super().__init__()
         self.upsample = upsample
-        self.pool = pool
-        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+        self.downsample = downsample
+        self.conv = _conv(inputs, outputs, kernel, upsample, downsample)
         self.norm = nn.GroupNorm(gcd(8, outputs), outputs)
         self.nonlinearity = NONLINEARITIES[nonlinearity]()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Features (B, outputs, H', W'), with H' = 2H, H or H/2."""
-        if self.upsample:
+        if self.upsample == "bilinear":
             x_BCHW = upsample2x(x_BCHW)
         x_BCHW = self.conv(x_BCHW)
-        if self.pool:
+        if self.downsample == "pool":
             x_BCHW = nn.functional.max_pool2d(x_BCHW, 2)
         # Not `self.norm(x)`: its check of the batch size reads sizes as Python numbers, which a trace warns of.
         norm = self.norm
@@ -85,32 +100,67 @@ class ConvBlock(nn.Module):
 
 
 class OutputConv(nn.Module):
-    """The last block of a decoder: optional upsampling and a 3x3 convolution, with neither norm nor nonlinearity.
+    """The last block of a decoder: a convolution that may double the size, with neither norm nor nonlinearity.
 
     Args:
-        inputs, outputs: channels. upsample: double the size first.
+        inputs, outputs: channels. upsample: how the size doubles; None: it does not.
     """
 
-    def __init__(self, inputs: int, outputs: int, upsample: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, upsample: Upsampling | None) -> None:
         super().__init__()
         self.upsample = upsample
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv = _conv(inputs, outputs, 3, upsample, None)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Unconstrained numbers (B, outputs, H', W'), with H' = 2H or H."""
-        return self.conv(upsample2x(x_BCHW) if self.upsample else x_BCHW)
+        return self.conv(upsample2x(x_BCHW) if self.upsample == "bilinear" else x_BCHW)
+
+
+def encoder_blocks(
+    plan: Plan, inputs: int, width: int, first_kernel: int, nonlinearity: Nonlinearity, downsample: Downsampling
+) -> nn.Sequential:
+    """The blocks of an encoder.
+
+    Args:
+        inputs: channels of the image. width: channels of every block. first_kernel: side of the first kernel.
+
+    Raises:
+        ShapeError: the first kernel is even.
+    """
+    if first_kernel % 2 == 0:
+        raise ShapeError(f"first_kernel must be odd, got {first_kernel}: use {first_kernel + 1}")
+    return nn.Sequential(
+        *(
+            ConvBlock(
+                width if number > 1 else inputs,
+                width,
+                nonlinearity,
+                kernel=3 if number > 1 else first_kernel,
+                downsample=downsample if number in plan.resizings else None,
+            )
+            for number in range(1, plan.depth + 1)
+        )
+    )
 
 
 def decoder_blocks(
-    width: int, outputs: int, depth: int, upsamplings: Collection[int], nonlinearity: Nonlinearity
+    plan: Plan,
+    width: int,
+    outputs: int,
+    nonlinearity: Nonlinearity,
+    upsample: Upsampling,
+    joined: int = 0,
+    positions: Collection[int] = (),
 ) -> nn.ModuleList:
-    """The `depth` blocks of a decoder, the output convolution counted as the last.
+    """The blocks of a decoder, the output convolution counted as the last.
 
     Args:
-        width: channels of every block. outputs: channels of the last.
-        upsamplings: numbers, from 1, of the blocks that upsample first.
+        width: channels that enter every block. outputs: channels of the last.
+        joined: how many of the channels that enter the blocks in `positions` come from elsewhere than the block before.
     """
+    how = [upsample if number in plan.resizings else None for number in range(1, plan.depth + 1)]
     blocks: list[nn.Module] = [
-        ConvBlock(width, width, nonlinearity, upsample=number in upsamplings) for number in range(1, depth)
+        ConvBlock(width, width - joined if number + 1 in positions else width, nonlinearity, upsample=how[number - 1])
+        for number in range(1, plan.depth)
     ]
-    return nn.ModuleList([*blocks, OutputConv(width, outputs, upsample=depth in upsamplings)])
+    return nn.ModuleList([*blocks, OutputConv(width, outputs, upsample=how[-1])])

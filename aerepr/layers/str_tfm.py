@@ -12,19 +12,15 @@ Shape letters: N Str-Tfm layers, B batch, I inputs of a layer, C channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from aerepr.layers.mlp import NONLINEARITIES, Nonlinearity
+from aerepr.layers.mlp import MLPs, Nonlinearity
 
 
-class StrTfm(nn.Module):
-    """N Str-Tfm layers: one MLP each, with weights of its own.
-
-    The MLPs have equal widths, so each depth of all N is one batched product: the same numbers as N separate MLPs, in a
-    tenth of the kernels.
+class StrTfm(MLPs):
+    """N Str-Tfm layers: one MLP each, with weights of its own, whose outputs are read as beta and logits.
 
     Args:
         count: N. inputs: I, dimensions that each layer sees. hidden: widths of the hidden layers.
@@ -41,19 +37,11 @@ class StrTfm(nn.Module):
         nonlinearity: Nonlinearity,
         identity_start: bool = False,
     ) -> None:
-        super().__init__()
-        pairs = list(pairwise([inputs, *hidden, 2 * channels]))
-        self.weights = nn.ParameterList(torch.empty(count, width_in, width_out) for width_in, width_out in pairs)
-        self.biases = nn.ParameterList(torch.empty(count, 1, width_out) for _, width_out in pairs)
-        self.nonlinearity = NONLINEARITIES[nonlinearity]()
-        for (width_in, _), weight, bias in zip(pairs, self.weights, self.biases, strict=True):
-            # The start of `nn.Linear`: both uniform within 1 / sqrt(inputs).
-            nn.init.uniform_(weight, -(width_in**-0.5), width_in**-0.5)
-            nn.init.uniform_(bias, -(width_in**-0.5), width_in**-0.5)
+        super().__init__(count, inputs, hidden, 2 * channels, nonlinearity)
         if identity_start:
             nn.init.zeros_(self.biases[-1])
 
-    def forward(self, z_NBI: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, z_NBI: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]  # a pair, read off one tensor
         """Scales and shifts of every layer.
 
         Args:
@@ -62,9 +50,7 @@ class StrTfm(nn.Module):
         Returns:
             alpha_NBC, positive, and beta_NBC.
         """
-        for depth, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            z_NBI = torch.baddbmm(bias, self.nonlinearity(z_NBI) if depth else z_NBI, weight)
-        beta_NBC, logits_NBC = z_NBI.chunk(2, dim=-1)
+        beta_NBC, logits_NBC = super().forward(z_NBI).chunk(2, dim=-1)
         return logits_NBC.exp(), beta_NBC
 
 

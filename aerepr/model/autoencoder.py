@@ -54,7 +54,9 @@ class Autoencoder(nn.Module):
         params_BDK = self.encoder(step.batch.first)
         z_BD = self.posterior.draw(params_BDK, self._noise(params_BDK, step), step.mode)
         posterior = self.posterior(params_BDK)
-        return replace(step, params_BDK=params_BDK, posterior=posterior, prior=self.prior(), z_BD=z_BD)
+        return replace(
+            step, params_BDK=params_BDK, posterior=posterior, prior=self.prior(), prior_map=self.prior, z_BD=z_BD
+        )
 
     def _noise(self, params_BDK: Tensor, step: Step) -> Tensor:
         if step.mode == "sample":

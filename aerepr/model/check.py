@@ -69,6 +69,7 @@ def check(spec: RunSpec, info: DataInfo, registry: Registry | None = None, expor
     report.layout = system.layout.sizes
     _push(spec, info, system, report)
     _companions(spec, system, report, registry)
+    _phases(spec, system, report)
     if not report.problems:
         _losses(spec, info, system, report)
     if exports and not report.problems:
@@ -163,6 +164,21 @@ def _fits(report: Report, path: str, verb: str, found: Tensor, expected: tuple[i
         return True
     report.problems.append(Problem(path, f"{verb} of shape {tuple(found.shape)}, expected {expected}"))
     return False
+
+
+def _phases(spec: RunSpec, system: System, report: Report) -> None:
+    """A phase must have something to learn: parts without parameters leave the optimizer nothing to do."""
+    by_part = system.learned_parameters()
+    able = [part for part, pairs in by_part.items() if pairs]
+    for index, phase in enumerate(spec.train.phases):
+        if phase.learn is not None and not set(phase.learn) & set(able):
+            named = ", ".join(phase.learn)
+            report.problems.append(
+                Problem(
+                    f"train.phases.{index}.learn",
+                    f"a phase in which nothing learns: no parameters in {named}; parts that have some: {', '.join(able)}",
+                )
+            )
 
 
 def _companions(spec: RunSpec, system: System, report: Report, registry: Registry) -> None:

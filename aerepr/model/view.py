@@ -48,10 +48,14 @@ class View:
         self.codes = codes
         self.gallery = gallery
         self._source: Callable[[Split], Iterator[Batch]] | None = None
+        self._evaluated: Callable[[], Iterator[Batch]] | None = None
 
-    def set_source(self, source: Callable[[Split], Iterator[Batch]]) -> None:
-        """Say where the batches of a split come from."""
+    def set_source(
+        self, source: Callable[[Split], Iterator[Batch]], evaluated: Callable[[], Iterator[Batch]] | None = None
+    ) -> None:
+        """Say where the batches of a split come from, and those that metrics are asked about (left out: the test split)."""
         self._source = source
+        self._evaluated = evaluated
 
     def seen(self, batch: Batch) -> Batch:
         """A batch in data units as the model sees it."""
@@ -81,5 +85,8 @@ class View:
 
     def batches(self, split: Split) -> Iterator[Batch]:
         if self._source is None:
-            raise DataError("this needs the run's data set, which was not given: pass --data, or keep the spec's files")
+            raise DataError("this needs the run's data set, which was not given: see set_source")
         return self._source(split)
+
+    def evaluated(self) -> Iterator[Batch]:
+        return self._evaluated() if self._evaluated is not None else self.batches("test")

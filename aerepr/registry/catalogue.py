@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from aerepr.errors import PluginError, UsageError
+from aerepr.registry.card import Card, parse_card
 from aerepr.registry.entrypoints import API_VERSION, KINDS
 
 FILE_NAME = "registry.toml"
@@ -36,6 +37,7 @@ class ComponentNote:
             what makes it small.
         beside: tables of the components it has to stand beside there, where the usual ones do not do:
             `{"posterior": {"name": "..."}}`.
+        card: where the published files of a data set are, and under which terms.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class ComponentNote:
     source: str
     example: Mapping[str, Any] = field(default_factory=dict)
     beside: Mapping[str, Any] = field(default_factory=dict)
+    card: Card | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,8 @@ def _component(item: dict[str, Any]) -> ComponentNote:
     if item["kind"] not in KINDS:
         raise ValueError(f'components: no kind "{item["kind"]}", expected one of {", ".join(KINDS)}')
     example, beside = dict(item.get("example", {})), dict(item.get("beside", {}))
-    return ComponentNote(item["kind"], item["name"], item["summary"], item.get("source", ""), example, beside)
+    card = parse_card(item["card"]) if "card" in item else None
+    return ComponentNote(item["kind"], item["name"], item["summary"], item.get("source", ""), example, beside, card)
 
 
 def _recipe(item: dict[str, Any], origin: str) -> Recipe:

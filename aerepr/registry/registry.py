@@ -13,7 +13,7 @@ from typing import Any
 
 from aerepr.errors import DuplicateComponent, PluginError, UnknownComponent
 from aerepr.registry import catalogue, entrypoints
-from aerepr.registry.catalogue import Catalogue, Recipe
+from aerepr.registry.catalogue import Catalogue, ComponentNote, Recipe
 from aerepr.registry.entrypoints import API_VERSION, Entry, canonical
 
 CORE = "aerepr"
@@ -87,6 +87,19 @@ class Registry:
                 f"no class `Spec`. Update or uninstall {entry.package}."
             )
         return component
+
+    def note(self, kind: str, name: str) -> ComponentNote:
+        """What the catalogue of its package says of a component; an empty note where it says nothing.
+
+        Raises:
+            UnknownComponent, DuplicateComponent: as `find`.
+        """
+        package = canonical(self.find(kind, name).package)
+        for found in self.catalogues:
+            for note in found.components:
+                if canonical(found.origin) == package and (note.kind, note.name) == (kind, name):
+                    return note
+        return ComponentNote(kind, name, summary="", source="")
 
     def recipes(self) -> list[Recipe]:
         """Every recipe of every catalogue."""

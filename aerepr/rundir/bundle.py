@@ -5,6 +5,7 @@ It needs no data set and no path of the machine it was made on.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +47,9 @@ def save(run: RunDirectory, bundle: Bundle) -> None:
         parts: Mapping[str, dict[str, Tensor]] = {name: getattr(bundle, name) for name in FILES}
         hashes = {name: tensors.save(aside / f"{name}.safetensors", part) for name, part in parts.items()}
         (aside / "spec.json").write_text(json.dumps(bundle.spec, indent=2) + "\n", encoding="utf-8")
-        card = {**bundle.card, "sha256": hashes}
+        card = {**bundle.card, "sha256": hashes | {"spec": tensors.digest(aside / "spec.json")}}
+        # The card carries the hash of everything in it but this hash.
+        card["sha256"]["card"] = _content(card)
         (aside / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
@@ -63,8 +66,20 @@ def load(run: RunDirectory) -> Bundle:
     try:
         card = json.loads((run.bundle / "card.json").read_text(encoding="utf-8"))
         spec = json.loads((run.bundle / "spec.json").read_text(encoding="utf-8"))
+        found = {"card": _content(card), "spec": tensors.digest(run.bundle / "spec.json")}
         hashes = card.pop("sha256")
+        for name, digest in found.items():
+            if hashes[name] != digest:
+                raise RunDirectoryError(
+                    f"{run.bundle / name}.json: damaged: its content is not what was written (SHA-256 differs)"
+                )
         parts = {name: tensors.load(run.bundle / f"{name}.safetensors", hashes[name]) for name in FILES}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
         raise RunDirectoryError(f"{run.bundle}: damaged: {cause}") from cause
     return Bundle(**parts, spec=spec, card=card)
+
+
+def _content(card: dict[str, Any]) -> str:
+    """SHA-256 of what a card says, but for this hash itself."""
+    hashes = {key: value for key, value in card["sha256"].items() if key != "card"}
+    return hashlib.sha256(json.dumps({**card, "sha256": hashes}, sort_keys=True).encode()).hexdigest()

@@ -14,8 +14,11 @@ from aerepr.spec.base import ComponentSpec
 from aerepr.spec.read import merge
 
 
-def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
+def parse_sets(sets: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """Settings from "key=value" texts, later ones winning; values are TOML, a bare word is a string.
+
+    Args:
+        option: how messages call the texts.
 
     Raises:
         UsageError: a text has no key, or a key is both a value and a table.
@@ -25,12 +28,12 @@ def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
         dotted, equals, text = item.partition("=")
         *path, last = [part.strip() for part in dotted.split(".")]
         if not equals or not last or "" in path:
-            raise UsageError(f'--set: expected key=value such as steps=9, got "{item}"')
+            raise UsageError(f'{option}: expected key=value such as steps=9, got "{item}"')
         place = settings
         for key in path:
             place = place.setdefault(key, {})
             if not isinstance(place, dict):
-                raise UsageError(f'--set: "{item}" makes a table of {key}, which another --set gave a value')
+                raise UsageError(f'{option}: "{item}" makes a table of {key}, which another --set gave a value')
         try:
             place[last] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

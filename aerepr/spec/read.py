@@ -184,7 +184,8 @@ def _item(items: list[Any], key: str, where: str) -> dict[str, Any]:
         if isinstance(item, dict) and key in (item.get("id", item.get("name")), str(position)):
             items[position] = dict(item)
             return items[position]
-    known = ", ".join(str(item.get("id", item.get("name"))) for item in items if isinstance(item, dict))
+    names = (item.get("id", item.get("name")) for item in items if isinstance(item, dict))
+    known = ", ".join(str(position if name is None else name) for position, name in enumerate(names))
     raise _Refused(f'{where}: no item "{key}" in this list; it has: {known or "none"}')
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from aerepr.spec.base import Table
 
@@ -54,11 +62,25 @@ class ScheduleSpec(Table):
 class PhaseSpec(Table):
     """One `[[train.phases]]` item: how long, which parts learn, on which rows."""
 
+    id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]*$",
+        description="how --set addresses this phase; else by position, from 0",
+    )
     steps: PositiveInt = Field(description="updates of this phase")
-    learn: list[Part] | None = Field(None, min_length=1, description="parts that learn; all when left out")
+    learn: list[Part] | None = Field(
+        None, description="parts that learn; all when left out", json_schema_extra={"minItems": 1}
+    )
     subset: dict[str, list[NonNegativeInt]] | None = Field(
         None, description="replaces data.subset for this phase's training rows"
     )
+
+    @field_validator("learn")
+    @classmethod
+    def _something_learns(cls, learn: list[Part] | None) -> list[Part] | None:
+        if learn == []:
+            raise ValueError("a phase in which nothing learns: name parts, or leave `learn` out for all of them")
+        return learn
 
 
 class TrainSpec(Table):
@@ -68,7 +90,8 @@ class TrainSpec(Table):
     batch_size: PositiveInt = Field(128, description="examples in a batch, over all processes")
     device: str = Field("auto", description="auto (cuda, mps, cpu), or a torch device such as cuda:1")
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
-        "auto", description="auto: tf32 on CUDA devices that have it, else fp32; recorded in env.json"
+        "auto",
+        description="auto: tf32 on CUDA devices that have it and pass a check against fp32, else fp32; see env.json",
     )
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile of encoder and decoder; auto: off")
     clip_norm: NonNegativeFloat = Field(0.0, description="largest norm of the gradient; 0: no clipping")
@@ -94,6 +117,9 @@ class TrainSpec(Table):
         twice = sorted({target for target in targets if targets.count(target) > 1})
         if twice:
             raise ValueError(f"two schedules drive {twice[0]}: keep one")
+        ids = [phase.id for phase in self.phases if phase.id is not None]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"two phases have one id, of {', '.join(ids)}: give each another")
         return self
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any, Protocol
 
 import numpy as np
@@ -231,9 +232,9 @@ class Trainer:
         sums: dict[str, Tensor] = {}
         # The same noise at every validation: what changes from one to the next is the model.
         number = torch.zeros((), dtype=torch.int64, device=self.device)
-        size = min(self.spec.train.batch_size, len(rows))
-        for start in range(0, len(rows), size):
-            part = torch.from_numpy(rows[start : start + size]).to(self.device)
+        # Parts as equal as can be: a term estimated from a batch would mean something else on a small remainder.
+        for rows_of_part in np.array_split(rows, ceil(len(rows) / self.spec.train.batch_size)):
+            part = torch.from_numpy(rows_of_part).to(self.device)
             # A loss that holds gradients of its own needs them here too.
             with torch.set_grad_enabled(self.system.objective.order > 1), self.numerics.active():
                 step = self.update.step_over(part, number, mode, "valid", self.source.info.train_size)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from pydantic import BaseModel
@@ -35,6 +37,18 @@ def value_at(schedule: ScheduleSpec, step: int, total: int) -> float:
     if schedule.kind == "cosine":
         part = (1 - math.cos(math.pi * part)) / 2
     return first + (last - first) * part
+
+
+def course(spec: RunSpec, target: str) -> Callable[[int], float | None]:
+    """The value of a target by update number: that of its schedule, else the one in its table; None: no such target."""
+    for schedule in spec.train.schedules:
+        if schedule.target == target:
+            return lambda step: value_at(schedule, step, spec.train.total_steps)
+    place: Any = spec.tables()
+    for key in target.split("."):
+        items = {item["id"]: item for item in place} if isinstance(place, list) else place
+        place = items.get(key) if isinstance(items, dict) else None
+    return lambda step: place
 
 
 def problems(spec: RunSpec) -> list[Problem]:

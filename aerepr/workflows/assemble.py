@@ -12,7 +12,7 @@ from aerepr.data.cache import cache_directory
 from aerepr.data.source import DataSource
 from aerepr.errors import AereprError, DataError, Problem, RunDirectoryError, SpecError
 from aerepr.kinds.batch import Batch
-from aerepr.kinds.dataset import DataContext, DataInfo, Dataset, FactorInfo
+from aerepr.kinds.dataset import DataContext, DataInfo, Dataset, FactorInfo, Progress, silent
 from aerepr.kinds.shape import DataShape
 from aerepr.model.build import build_sampler, build_system
 from aerepr.model.check import Report, check
@@ -26,14 +26,23 @@ from aerepr.spec.run import RunSpec
 from aerepr.training import schedules
 
 
-def open_source(spec: DatasetSpec, folder: Path, registry: Registry, device: torch.device | str = "cpu") -> DataSource:
+def open_source(
+    spec: DatasetSpec,
+    folder: Path,
+    registry: Registry,
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+) -> DataSource:
     """The data set of a `[data]` table whose paths start in `folder`.
+
+    Args:
+        device: where batches are made. progress: is told of work that takes long, such as decoding a large file.
 
     Raises:
         DataError: a file is missing, damaged or not what the table says.
     """
     component = registry.load("dataset", spec.name)
-    dataset: Dataset = component(spec, DataContext(folder=folder, cache=cache_directory()))
+    dataset: Dataset = component(spec, DataContext(folder=folder, cache=cache_directory(), progress=progress))
     return DataSource(dataset, spec, device)
 
 
@@ -138,8 +147,29 @@ def open_run(run: RunDirectory, registry: Registry | None = None, data: Path | N
     system.eval().requires_grad_(False)
     sampler.eval().requires_grad_(False)
     view = View(spec, system, sampler, info, codes, found.gallery.get("x", torch.empty(0, *info.shape.sizes)))
-    view.set_source(lambda split: _batches(run, spec, registry, view, split, data))
+    view.set_source(lambda split: _batches(run, registry, view, split, data))
     return view
+
+
+def run_source(run: RunDirectory, view: View, registry: Registry, data: Path | None = None) -> DataSource:
+    """The data set of a run.
+
+    Args:
+        data: folder in which the spec's data paths start, if the data moved since training.
+
+    Raises:
+        DataError: it is not there, or not what the run was trained on.
+    """
+    folder = data or Path(manifest.read_env(run)["folder"])
+    where = f"The run's data is looked for from {folder}: pass --folder DIR (in Python: data=DIR) if it moved"
+    try:
+        source = open_source(view.spec.data, folder, registry)
+    except DataError as cause:
+        raise DataError(f"{cause}\n{where}") from cause
+    if (source.info.shape, source.info.factors) != (view.info.shape, view.info.factors):
+        found, expected = (f"{info.shape}, {len(info.factors)} factors" for info in (source.info, view.info))
+        raise DataError(f"{folder}: {found}, expected what the run was trained on: {expected}\n{where}")
+    return source
 
 
 def _rest(system: torch.nn.Module) -> torch.nn.Module:
@@ -155,13 +185,7 @@ def rest_state(system: torch.nn.Module) -> dict[str, torch.Tensor]:
     return dict(_rest(system).state_dict())
 
 
-def _batches(
-    run: RunDirectory, spec: RunSpec, registry: Registry, view: View, split: Split, data: Path | None
-) -> Iterator[Batch]:
-    folder = data or Path(manifest.read_env(run)["folder"])
-    try:
-        source = open_source(spec.data, folder, registry)
-    except DataError as cause:
-        raise DataError(f"{cause}\nThe run's data is looked for from {folder}: pass --data if it moved") from cause
+def _batches(run: RunDirectory, registry: Registry, view: View, split: Split, data: Path | None) -> Iterator[Batch]:
+    source = run_source(run, view, registry, data)
     for batch in source.batches(source.rows(split)):
         yield view.seen(batch)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aerepr.errors import AereprError, Problem
+from aerepr.kinds.dataset import Progress, silent
 from aerepr.model.check import Report
 from aerepr.registry.registry import Registry
 from aerepr.spec.read import read_spec
@@ -15,11 +16,12 @@ from aerepr.spec.run import RunSpec
 from aerepr.workflows.assemble import check_spec, open_source
 
 
-def check(spec: str | Path, sets: Sequence[str] = ()) -> tuple[RunSpec, Report]:
+def check(spec: str | Path, sets: Sequence[str] = (), progress: Progress = silent) -> tuple[RunSpec, Report]:
     """Check a spec file against its data.
 
     Args:
         spec: a TOML file. sets: overrides, each "dotted.path=value".
+        progress: is told of work that takes long, such as decoding a data set.
 
     Returns:
         The resolved spec, and the report; what can be mended is in `report.problems`, data that cannot be read too.
@@ -31,7 +33,7 @@ def check(spec: str | Path, sets: Sequence[str] = ()) -> tuple[RunSpec, Report]:
     registry = Registry.beside(path.parent)
     resolved = read_spec(path, sets, registry)
     try:
-        source = open_source(resolved.data, path.parent, registry)
+        source = open_source(resolved.data, path.parent, registry, progress=progress)
     except AereprError as cause:
         problem = Problem("data", str(cause))
         return resolved, Report(latent_dim=resolved.model.latent_dim, problems=[problem])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from aerepr.data.source import DataSource, Split
+from aerepr.kinds.dataset import Progress, silent
 from aerepr.registry.registry import Registry
 from aerepr.sampling import pictures, store
 from aerepr.sampling.component import component_spec, parse_sets
@@ -20,13 +22,20 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
 def inspect(
-    spec: str | Path, sets: Sequence[str] = (), out: Path | None = None, n: int = 64, seed: int = 0
+    spec: str | Path,
+    sets: Sequence[str] = (),
+    out: Path | None = None,
+    n: int = 64,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Look at the data of a spec.
+    """Look at a data set, or at the data of a spec.
 
     Args:
-        spec: a TOML file. sets: overrides, each "dotted.path=value".
+        spec: a TOML file, or the name of a data set. sets: overrides, each "dotted.path=value"; of a data set, the keys of
+            its own table.
         out: where a picture of n training examples goes, if one is wanted. seed: which examples.
+        progress: is told of work that takes long, such as decoding a data set.
 
     Returns:
         `name`, `shape` (kind and sizes), `rows`, `splits` (rows of each, under the subset), `factors` (name, classes,
@@ -34,16 +43,20 @@ def inspect(
 
     Raises:
         SpecError: the spec is wrong. DataError: the data is. UsageError: there is no picture of such data.
+        UnknownComponent: there is neither a file nor a data set of that name.
     """
     path = Path(spec)
     registry = Registry.beside(path.parent)
-    resolved = read_spec(path, sets, registry)
-    source = open_source(resolved.data, path.parent, registry)
+    if re.fullmatch(r"[\w-]+", str(spec)) and not path.is_file():
+        data = cast(DatasetSpec, component_spec(registry, "dataset", str(spec), parse_sets(sets)))
+    else:
+        data = read_spec(path, sets, registry).data
+    source = open_source(data, path.parent, registry, progress=progress)
     if out is not None:
         pictures.require_picture(source.info.shape)
         pictures.save_png(out, _picture(source, n, seed))
     return {
-        "name": resolved.data.name,
+        "name": data.name,
         "shape": {"kind": source.info.shape.kind, "sizes": list(source.info.shape.sizes)},
         "rows": len(source.dataset),
         "splits": {split: len(source.rows(split)) for split in SPLITS},
@@ -53,7 +66,14 @@ def inspect(
     }
 
 
-def render(name: str, out: str | Path, n: int = 1000, seed: int = 0, sets: Sequence[str] = ()) -> dict[str, Any]:
+def render(
+    name: str,
+    out: str | Path,
+    n: int = 1000,
+    seed: int = 0,
+    sets: Sequence[str] = (),
+    progress: Progress = silent,
+) -> dict[str, Any]:
     """Write examples of a data set, such as one that aerepr draws itself, for other programs.
 
     Args:
@@ -61,6 +81,7 @@ def render(name: str, out: str | Path, n: int = 1000, seed: int = 0, sets: Seque
         out: .npz or .h5, with `images` uint8 (n, H, W, C) or `values`, `rows`, and where there are factors `factors`
             (n, F) class indices and `factor_names`; or .png, a picture of them.
         n: how many rows; all, if there are fewer. seed: which, without replacement and in row order.
+        progress: is told of work that takes long.
 
     Returns:
         `name`, `out`, `n`, `of` (rows there are).
@@ -73,7 +94,7 @@ def render(name: str, out: str | Path, n: int = 1000, seed: int = 0, sets: Seque
     spec = cast(DatasetSpec, component_spec(registry, "dataset", name, parse_sets(sets)))
     target = Path(out)
     store.check_target(target)
-    source = open_source(spec, Path.cwd(), registry)
+    source = open_source(spec, Path.cwd(), registry, progress=progress)
     chosen = np.random.Generator(np.random.PCG64(seed)).permutation(len(source.dataset))[:n]
     rows = np.sort(chosen).astype(np.int64)
     examples, shape, table = source.examples(rows), source.info.shape, source.dataset.factors

@@ -16,17 +16,16 @@ from aerepr.model.view import View
 from aerepr.registry.registry import Registry
 from aerepr.sampling import pictures
 from aerepr.sampling.sample import draw
-from aerepr.training.loop import Watcher
 from aerepr.workflows import products
 from aerepr.workflows.assemble import open_source
 from aerepr.workflows.load import load
-from aerepr.workflows.train import train
+from aerepr.workflows.train import Onlooker, train
 
 SPEC = "demo.toml"
 
 
 def demo(
-    runs: str | Path = "runs", seed: int = 0, watcher: Watcher | None = None, sets: Sequence[str] = ()
+    runs: str | Path = "runs", seed: int = 0, watcher: Onlooker | None = None, sets: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Train a structural autoencoder on `rooms`, sample, reconstruct, traverse and export it.
 

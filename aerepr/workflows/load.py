@@ -19,14 +19,14 @@ from aerepr.errors import UsageError
 from aerepr.evaluation import evaluate
 from aerepr.export.write import export_run
 from aerepr.kinds.layout import LatentLayout
-from aerepr.model.view import View
+from aerepr.model.view import Split, View
 from aerepr.registry.registry import Registry
 from aerepr.rundir import layout, manifest
 from aerepr.rundir.layout import RunDirectory
 from aerepr.sampling import sample, traverse
 from aerepr.sampling.store import checked_codes
 from aerepr.spec.run import RunSpec
-from aerepr.workflows.assemble import open_run
+from aerepr.workflows.assemble import open_run, run_source
 from aerepr.workflows.inputs import as_arrays, as_examples
 
 Floats = NDArray[np.float32]
@@ -46,13 +46,14 @@ class Run:
 
     Attributes:
         directory: where everything in it is. view: the model with its sampler and codes, in torch, on the CPU.
-        registry: what may be used with it.
+        registry: what may be used with it. data: folder in which the spec's data paths start, if the data moved.
     """
 
-    def __init__(self, directory: RunDirectory, view: View, registry: Registry) -> None:
+    def __init__(self, directory: RunDirectory, view: View, registry: Registry, data: Path | None = None) -> None:
         self.directory = directory
         self.view = view
         self.registry = registry
+        self.data = data
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.view.info.shape}, {self.layout.latent_dim} latent dimensions)"
@@ -136,14 +137,27 @@ class Run:
         shape = self.view.info.shape
         return [TraversalRow(row.label, row.z.numpy(), as_arrays(row.values, shape)) for row in rows]
 
-    def evaluate(self, metrics: Sequence[str]) -> dict[str, float]:
-        """Metrics of the run on its test split; needs its data set.
+    def evaluate(
+        self,
+        metrics: Sequence[str] = ("reconstruction",),
+        split: Split = "test",
+        subset: Mapping[str, Sequence[int]] | None = None,
+        rows: int | None = evaluate.ROWS,
+    ) -> dict[str, float]:
+        """Metrics of the run, "metric.field" to number; needs its data set.
+
+        Args:
+            subset: class indices by factor, instead of the spec's `data.subset`.
+            rows: at most so many, a seeded choice; None: all.
 
         Raises:
             UnknownComponent: no metric of that name. DataError: the data set is not at hand, or lacks factors.
+            UsageError: no such rows, or a metric that this model cannot have.
         """
         specs = [self.registry.load("metric", name).Spec(name=name) for name in metrics]
-        return evaluate.metrics(self.view, specs, self.registry)
+        source = run_source(self.directory, self.view, self.registry, self.data)
+        chosen = evaluate.Selection(split, subset, rows).rows(source)
+        return evaluate.metrics(evaluate.over(self.view, source, chosen), specs, self.registry)
 
     def export(
         self,
@@ -194,4 +208,5 @@ def load(run: str | Path | None = None, runs: str | Path = "runs", data: str | P
     directory = layout.find(Path(runs), str(run) if run is not None else None)
     # A registry.toml beside the spec may say which of two packages a name means; where the spec's folder is gone, none does.
     registry = Registry.beside(Path(manifest.read_env(directory)["folder"]))
-    return Run(directory, open_run(directory, registry, Path(data) if data is not None else None), registry)
+    folder = Path(data) if data is not None else None
+    return Run(directory, open_run(directory, registry, folder), registry, folder)

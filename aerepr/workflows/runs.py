@@ -68,7 +68,7 @@ def compare(runs: Path, asked: list[str]) -> dict[str, Any]:
     if len(asked) < 2:
         raise UsageError(f"runs compare needs two runs or more, got {len(asked)}: see `aerepr runs list`")
     found = [layout.find(runs, name) for name in asked]
-    specs = [_flat(_json(run.spec_resolved)) for run in found]
+    specs = [flat(_json(run.spec_resolved)) for run in found]
     numbers = [
         {
             f"{kind}/{key}": value
@@ -190,7 +190,7 @@ def _files(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Tables as dotted keys; items of a list by id, as `--set` addresses them, or else by position."""
     if isinstance(value, dict) and value:
         items = [(str(key), item) for key, item in value.items()]
@@ -198,10 +198,10 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
         items = [(str(item.get("id", position)), item) for position, item in enumerate(value)]
     else:
         return {prefix: value}
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, item in items:
-        flat |= _flat(item, f"{prefix}.{key}" if prefix else key)
-    return flat
+        found |= flat(item, f"{prefix}.{key}" if prefix else key)
+    return found
 
 
 def _ordered_union(tables: list[dict[str, Any]]) -> list[str]:

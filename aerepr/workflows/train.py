@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,13 +20,16 @@ from aerepr.model.view import View
 from aerepr.registry.registry import Registry
 from aerepr.rundir import bundle, checkpoint, layout, manifest
 from aerepr.rundir.bundle import Bundle
+from aerepr.rundir.checkpoint import Checkpoint
 from aerepr.rundir.layout import RunDirectory
 from aerepr.spec.read import apply_sets, read_spec
 from aerepr.spec.run import RunSpec
 from aerepr.training import precision, record
 from aerepr.training.distributed import World
 from aerepr.training.loop import Trainer, Watcher
+from aerepr.workflows import branch as branching
 from aerepr.workflows.assemble import check_spec, info_card, open_source, require, rest_state
+from aerepr.workflows.branch import Branch
 
 # What `--set` may change when a run is continued.
 CHANGEABLE = ("train.steps", "train.log_every", "train.validate_every", "train.checkpoint_every")
@@ -35,14 +38,23 @@ CHANGEABLE = ("train.steps", "train.log_every", "train.validate_every", "train.c
 CODES = 10_000
 
 
+class Onlooker(Watcher, Protocol):
+    """A watcher who is also told of work before the first step that takes long, such as decoding a data set."""
+
+    def work(self, what: str, done: int, total: int) -> None:
+        """An `aerepr.kinds.dataset.Progress`."""
+
+
 class Quiet:
-    """A watcher that says nothing."""
+    """An onlooker that says nothing."""
 
     def record(self, record: dict[str, Any]) -> None: ...
 
     def progress(self, step: int, total: int, examples_per_second: float) -> None: ...
 
     def message(self, text: str) -> None: ...
+
+    def work(self, what: str, done: int, total: int) -> None: ...
 
 
 def train(
@@ -52,8 +64,9 @@ def train(
     runs: str | Path = "runs",
     run: str | Path | None = None,
     resume: bool = False,
+    branch: str | Path | None = None,
     overwrite: bool = False,
-    watcher: Watcher | None = None,
+    watcher: Onlooker | None = None,
     began: Callable[[Path], object] | None = None,
 ) -> Path:
     """Train a spec.
@@ -64,6 +77,8 @@ def train(
         runs: folder of all runs; this one goes to `runs/<name>/<stamp>-<hash>`.
         run: a folder for this run instead; with `resume`, the run to continue.
         resume: continue the newest unfinished run of the spec, or `run`.
+        branch: start a new run from the newest checkpoint of this run that the spec's own run would have had: what comes
+            out is bit for bit the same, as far as both ran on the same device and versions.
         overwrite: replace what `run` holds.
         began: told the run directory as soon as there is one, whatever becomes of the run.
 
@@ -71,13 +86,16 @@ def train(
         The run directory.
 
     Raises:
-        SpecError: anything in the spec is wrong. DataError: its data is. RunDirectoryError: a run is in the way, or
-        there is none to resume. TrainingError: a loss was not finite. Interrupted: a signal came; the run is saved.
+        SpecError: anything in the spec is wrong, or it shares no checkpoint of `branch`. DataError: its data is.
+        RunDirectoryError: a run is in the way, or there is none to resume or branch from. TrainingError: a loss was not
+        finite. Interrupted: a signal came; the run is saved.
     """
     watcher = watcher or Quiet()
+    if resume and branch is not None:
+        raise UsageError("--branch starts a new run; one that is there is continued with --resume alone")
     if resume:
         chosen, directory, registry, folder = _to_resume(spec, sets, Path(runs), run)
-        return _run(chosen, directory, registry, folder, watcher, None, began)
+        return _run(chosen, directory, registry, folder, watcher, None, None, began)
     if spec is None:
         raise UsageError("train needs a spec file: aerepr train spec.toml (or --resume and a run)")
     if isinstance(spec, RunSpec):
@@ -95,6 +113,7 @@ def train(
         registry,
         folder,
         watcher,
+        branching.find(Path(runs), str(branch), chosen) if branch is not None else None,
         lambda: (Path(runs), Path(run) if run else None, overwrite, text),
         began,
     )
@@ -136,12 +155,13 @@ def _run(
     directory: RunDirectory | None,
     registry: Registry,
     folder: Path,
-    watcher: Watcher,
+    watcher: Onlooker,
+    branch: Branch | None,
     place: Callable[[], tuple[Path, Path | None, bool, str | None]] | None,
     began: Callable[[Path], object] | None,
 ) -> Path:
     device = precision.choose_device(spec.train.device)
-    source = open_source(spec.data, folder, registry, device)
+    source = open_source(spec.data, folder, registry, device, watcher.work)
     report = require(check_spec(spec, source, registry, spec.name), spec.name)
     for note in report.notes:
         watcher.message(note)
@@ -155,7 +175,12 @@ def _run(
         directory = layout.create(runs, spec, path, overwrite) if world.is_first else RunDirectory(path or runs)
         if world.is_first:
             env = manifest.environment(spec, folder, registry, numerics.record())
+            if branch is not None:
+                env["branched_from"] = branch.record()
             manifest.write(directory, spec, text, env)
+            if branch is not None:
+                # A run killed before this is resumed from step 0, with the same end.
+                branch.copy_into(directory)
     elif world.is_first:
         manifest.rewrite_spec(directory, spec)
     if began is not None:
@@ -163,7 +188,15 @@ def _run(
     recorder = Recorder(directory, watcher, world)
     try:
         recorder.mark("running")
-        return _train(spec, directory, registry, source, numerics, world, recorder, resumed)
+        found: Checkpoint | None
+        if branch is not None:
+            found, passed_over = branch.checkpoint, branch.passed_over
+            recorder.message(f"branched from {branch.run.path} at step {branch.checkpoint.step}")
+        else:
+            found, passed_over = checkpoint.load_last(directory) if resumed else (None, [])
+        for reason in passed_over:
+            recorder.message(f"{reason}; an earlier checkpoint is used")
+        return _train(spec, directory, registry, source, numerics, world, recorder, found)
     except Interrupted as cause:
         recorder.mark("interrupted", str(cause))
         raise
@@ -186,7 +219,7 @@ def _train(
     numerics: precision.Numerics,
     world: World,
     recorder: Recorder,
-    resumed: bool,
+    found: Checkpoint | None,
 ) -> Path:
     system = build_system(spec, source.info, registry)
     precision.prepare(system, numerics)
@@ -194,12 +227,12 @@ def _train(
     metrics = spec.evaluation.metrics if spec.evaluation.every else []
 
     def measure(step: int) -> dict[str, float]:
-        return evaluate.metrics(_view(spec, system, sampler, source), metrics, registry)
+        view = _view(spec, system, sampler, source)
+        return evaluate.metrics(evaluate.over(view, source, evaluate.Selection().rows(source)), metrics, registry)
 
+    if numerics.warning is not None:
+        recorder.message(numerics.warning)
     trainer = Trainer(spec, system, source, directory, numerics, world, recorder, measure if metrics else None)
-    found, passed_over = checkpoint.load_last(directory) if resumed else (None, [])
-    for reason in passed_over:
-        recorder.message(f"{reason}; an earlier checkpoint is used")
     if found is not None:
         trainer.restore(found)
     else:

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.builtin.datasets.official_files import small_official_files
+from tests.builtin.datasets.published_files import small_files
+
 N = 30
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that `EXAMPLES` of the test name."""
+    """A folder with the files that the examples in the catalogue, and `EXAMPLES` of the test, name."""
     folder = tmp_path_factory.mktemp("files")
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (N, 8, 8), dtype=np.uint8)
@@ -33,4 +36,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place = folder / "pictures" / f"class{i % 3}"
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(images[i]).save(place / f"{i}.png")
+    small_files(folder)
+    small_official_files(folder)
     return folder

@@ -29,6 +29,9 @@ EXAMPLES = {
 VARIANTS = [
     ("decoder", "structural", {"width": 8, "variables": 2}),
     ("decoder", "adaptive", {"width": 8, "layers": 2, "identity_start": True}),
+    ("decoder", "ladder", {"width": 8, "variables": 2, "upsample": "transposed"}),
+    ("encoder", "conv", {"width": 8, "downsample": "stride"}),
+    ("encoder", "ladder", {"width": 8, "depth": 24, "downsample": "stride"}),
     ("likelihood", "gaussian", {"learned": "global"}),
     ("likelihood", "gaussian", {"learned": "per_value"}),
     ("likelihood", "laplace", {"learned": "per_value"}),

@@ -25,6 +25,8 @@ IMAGES = {
     "structural": {"name": "structural", "width": 8, "variables": 3},
     "adaptive": {"name": "adaptive", "width": 8},
     "conv": {"name": "conv", "width": 8},
+    "ladder": {"name": "ladder", "width": 8, "variables": 3},
+    "transposed": {"name": "structural", "width": 8, "variables": 3, "upsample": "transposed", "nonlinearity": "elu"},
 }
 VECTORS = {"structural_mlp": {"name": "structural_mlp"}, "mlp": {"name": "mlp"}}
 

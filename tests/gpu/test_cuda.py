@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from aerepr.data.cache import cache_directory
+from aerepr.data.decoded import Memory, open_images
+from aerepr.data.held import HeldDataset
+from aerepr.data.npz import find_npz
 from aerepr.kinds.dataset import DataContext
 from aerepr.layers.conv import stencil2x
 from aerepr.layers.noise import StepNoise
 from aerepr.registry.registry import Registry
 from aerepr.rundir import tensors
 from aerepr.spec.read import spec_from_tables
+from aerepr.spec.training import TrainSpec
+from aerepr.training import precision
 from aerepr.training.loop import Trainer
 from aerepr.workflows.load import load
 from aerepr.workflows.train import train
@@ -50,6 +57,19 @@ def test_data_drawn_on_the_device_is_that_of_the_cpu(name: str) -> None:
     assert (cpu.int() - cuda.int()).abs().max() <= 1
 
 
+@pytest.mark.parametrize(("memory", "held"), [("auto", True), ("resident", True), ("mapped", False)])
+def test_mapped_rows_are_those_of_the_file(tmp_path: Path, memory: Memory, held: bool) -> None:
+    images = torch.arange(50 * 6 * 5 * 3).remainder(256).to(torch.uint8).view(50, 6, 5, 3)
+    np.savez(tmp_path / "a.npz", images=images.numpy())
+    mapped, _ = open_images(find_npz(tmp_path / "a.npz", "images")[0], tmp_path, memory="mapped")
+    dataset, rows = HeldDataset(mapped, memory=memory), torch.tensor([49, 0, 7])
+    resident = dataset.resident(torch.device("cuda"))
+    assert bool(resident.numel()) == held
+    found = dataset.take(resident, rows.cuda())
+    assert found.device.type == "cuda"
+    assert torch.equal(found.cpu(), images[rows])
+
+
 def test_noise_is_that_of_the_cpu() -> None:
     rows, number = torch.arange(1000), torch.tensor(7)
     cpu = StepNoise(0, number, rows)("a", "uniform", (5,))
@@ -82,7 +102,27 @@ def test_resume_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
-def test_every_precision_trains(tmp_path: Path, precision: str) -> None:
-    path = train(spec_from_tables(TABLES, [f"train.precision={precision}"]), run=tmp_path / precision)
+@pytest.mark.parametrize("mode", ["fp32", "tf32", "bf16"])
+def test_every_precision_trains(tmp_path: Path, mode: str) -> None:
+    path = train(spec_from_tables(TABLES, [f"train.precision={mode}"]), run=tmp_path / mode)
     assert load(path).sample(4).shape == (4, 32, 32, 3)
+
+
+@pytest.mark.parametrize("mode", ["tf32", "bf16"])
+def test_a_precision_keeps_its_bound_and_is_not_that_of_another(mode: str) -> None:
+    device = torch.device("cuda")
+    if torch.cuda.get_device_capability(device)[0] < 8:
+        pytest.skip(f"this device has no {mode}")
+    check = precision.compare(mode, device)
+    assert check.passed, check
+    assert check.error > 2**-14, "this is fp32 under another name"
+    coarser = precision.compare("tf32", device, lambda _, where: precision.layers("bf16", where))
+    assert not coarser.passed, coarser
+
+
+def test_auto_is_what_passed_its_check(tmp_path: Path) -> None:
+    path = train(spec_from_tables(TABLES, ["train.steps=1"]), run=tmp_path / "run")
+    resolved = json.loads((path / "env.json").read_text())["resolved"]
+    found = precision.resolve(TrainSpec(steps=1), True, torch.device("cuda")).record()
+    assert resolved == found
+    assert resolved["precision"] == ("tf32" if resolved["check"] and resolved["check"]["passed"] else "fp32")

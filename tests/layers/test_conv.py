@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from aerepr.layers.conv import ConvBlock, OutputConv, decoder_blocks, stencil2x
+from aerepr.errors import ShapeError
+from aerepr.layers.conv import ConvBlock, OutputConv, decoder_blocks, encoder_blocks, stencil2x
+from aerepr.layers.positions import Plan
 
 
 def bilinear(x):
@@ -34,7 +36,7 @@ def test_upsampling_keeps_channels_last():
 
 
 def test_a_block_pools_before_it_normalises():
-    block = ConvBlock(3, 16, "elu", kernel=5, upsample=True, pool=True)
+    block = ConvBlock(3, 16, "elu", kernel=5, upsample="bilinear", downsample="pool")
     x = torch.randn(2, 3, 6, 6)
     pooled = nn.functional.max_pool2d(
         nn.functional.conv2d(bilinear(x), block.conv.weight, block.conv.bias, padding=2), 2
@@ -48,14 +50,44 @@ def test_groups_divide_the_channels(channels, groups):
     assert ConvBlock(1, channels, "mish").norm.num_groups == groups
 
 
+def test_a_stride_halves_and_a_transposed_convolution_doubles():
+    block = ConvBlock(3, 16, "elu", kernel=5, downsample="stride")
+    x = torch.randn(2, 3, 6, 10)
+    strided = nn.functional.conv2d(x, block.conv.weight, block.conv.bias, stride=2, padding=2)
+    torch.testing.assert_close(block(x), nn.functional.elu(nn.functional.group_norm(strided, 8)))
+    block = ConvBlock(3, 16, "elu", upsample="transposed")
+    doubled = nn.functional.conv_transpose2d(x, block.conv.weight, block.conv.bias, stride=2, padding=1)
+    assert block.conv.weight.shape == (3, 16, 4, 4)
+    assert doubled.shape == (2, 16, 12, 20)
+    torch.testing.assert_close(block(x), nn.functional.elu(nn.functional.group_norm(doubled, 8)))
+
+
 def test_the_output_is_unconstrained():
-    conv = OutputConv(4, 2, upsample=True)
+    conv = OutputConv(4, 2, upsample="bilinear")
     x = torch.randn(2, 4, 3, 3)
     torch.testing.assert_close(conv(x), conv.conv(stencil2x(x)))
-    assert OutputConv(4, 2, upsample=False)(x).shape == (2, 2, 3, 3)
+    assert OutputConv(4, 2, upsample=None)(x).shape == (2, 2, 3, 3)
+    transposed = OutputConv(4, 2, upsample="transposed")
+    torch.testing.assert_close(transposed(x), transposed.conv(x))
+    assert transposed(x).shape == (2, 2, 6, 6)
 
 
-def test_the_output_counts_as_a_block():
-    blocks = decoder_blocks(8, 3, 4, (2, 4), "relu")
-    assert [block.upsample for block in blocks] == [False, True, False, True]
+@pytest.mark.parametrize("upsample", ["bilinear", "transposed"])
+def test_the_output_counts_as_a_block(upsample):
+    blocks = decoder_blocks(Plan(4, (2, 4), (2, 2)), 8, 3, "relu", upsample)
+    assert [block.upsample for block in blocks] == [None, upsample, None, upsample]
     assert isinstance(blocks[-1], OutputConv)
+
+
+def test_what_is_joined_leaves_every_block_the_same_width():
+    blocks = decoder_blocks(Plan(5, (), (2, 2)), 8, 3, "relu", "bilinear", joined=2, positions=(1, 3, 5))
+    assert [block.conv.in_channels for block in blocks] == [8] * 5
+    assert [block.conv.out_channels for block in blocks] == [8, 6, 8, 6, 3]
+
+
+def test_the_first_kernel_of_an_encoder_is_its_own():
+    blocks = encoder_blocks(Plan(3, (1, 3), (2, 2)), 3, 8, 7, "relu", "pool")
+    assert [block.conv.kernel_size[0] for block in blocks] == [7, 3, 3]
+    assert [block.downsample for block in blocks] == ["pool", None, "pool"]
+    with pytest.raises(ShapeError, match="first_kernel must be odd, got 4: use 5"):
+        encoder_blocks(Plan(3, (1, 3), (2, 2)), 3, 8, 4, "relu", "pool")

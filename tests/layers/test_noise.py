@@ -82,6 +82,11 @@ def test_batch_noise_is_the_same_on_every_rank():
     assert torch.equal(left, right)
 
 
+def test_batch_noise_is_not_that_of_a_row():
+    noise = StepNoise(0, torch.tensor(7), torch.arange(4))
+    assert not torch.equal(noise("a", "uniform", (8,), per="batch"), noise("a", "uniform", (8,))[0])
+
+
 def test_moments():
     uniform = uniforms(torch.arange(20000), 4, torch.tensor(0), key_of(0, "moments"))
     normal = to_normal(uniform)

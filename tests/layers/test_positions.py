@@ -3,7 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aerepr.errors import ShapeError
-from aerepr.layers.positions import decoder_upsamplings, default_depth, encoder_halvings, str_tfm_positions
+from aerepr.layers.positions import (
+    Plan,
+    decoder_plan,
+    decoder_upsamplings,
+    default_depth,
+    encoder_halvings,
+    encoder_plan,
+    rung_taps,
+    str_tfm_positions,
+)
 
 
 def test_published_networks():
@@ -27,6 +36,49 @@ def test_working_resolutions_of_the_published_decoder():
 )
 def test_published_str_tfm_positions(count, positions):
     assert str_tfm_positions(12, count) == positions
+
+
+@pytest.mark.parametrize(
+    ("count", "taps"), [(2, (6, 12)), (3, (4, 8, 12)), (6, (2, 4, 6, 8, 10, 12)), (12, tuple(range(1, 13)))]
+)
+def test_published_rungs(count, taps):
+    assert rung_taps(12, count) == taps
+    assert rung_taps(16, 16) == str_tfm_positions(16, 16) == tuple(range(1, 17))
+
+
+@given(step=st.integers(1, 6), count=st.integers(1, 16))
+def test_a_ladder_encoder_mirrors_its_decoder(step, count):
+    depth = step * count
+    mirrored = tuple(depth + 1 - before for before in reversed(str_tfm_positions(depth, count)))
+    assert rung_taps(depth, count) == mirrored
+
+
+def test_plans():
+    assert encoder_plan(64, 64, None) == Plan(12, (1, 4, 7, 10, 12), (2, 2))
+    assert decoder_plan(64, 64, None) == Plan(12, (2, 4, 7, 10, 12), (2, 2))
+    assert decoder_plan(128, 96, 16) == Plan(16, (4, 7, 10, 13, 16), (4, 3))
+    assert encoder_plan(64, 64, 13, [1, 4, 8, 11, 13]) == Plan(13, (1, 4, 8, 11, 13), (2, 2))
+    assert encoder_plan(12, 20, 3, []) == Plan(3, (), (12, 20))
+
+
+@pytest.mark.parametrize(("depth", "widths"), [(12, [256, 128]), (13, [256, 128, 64]), (16, [256, 128, 64])])
+def test_hidden_widths_halve(depth, widths):
+    assert Plan(depth, (), (2, 2)).taper(256) == widths
+    assert min(Plan(depth, (), (2, 2)).taper(1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("halvings", "message"),
+    [
+        ([1, 4, 4], r"halvings must be rising numbers of blocks from 1 to 12, got \[1, 4, 4\]"),
+        ([4, 1], "rising"),
+        ([1, 13], "from 1 to 12"),
+        ([1, 2, 3, 4], "images of 24x40 do not halve exactly 4 times: .* to sides that 16 divides"),
+    ],
+)
+def test_halvings_that_do_not_fit_are_refused(halvings, message):
+    with pytest.raises(ShapeError, match=message):
+        encoder_plan(24, 40, 12, halvings)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +138,5 @@ def test_following_the_advice_works():
 def test_layers_that_do_not_spread_are_refused():
     with pytest.raises(ShapeError, match=r"1, 2, 3, 4, 6, 12 layers, or a depth that is a multiple of 5, such as 15"):
         str_tfm_positions(12, 5)
+    with pytest.raises(ShapeError, match=r"5 rungs do not spread evenly over 12 blocks: use one of 1, .* 12 rungs, or"):
+        rung_taps(12, 5)

@@ -110,3 +110,14 @@ def test_a_term_that_is_no_scalar_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 def test_regularizers_an_objective_does_not_take_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ELBO, "regularizers", False)
     assert "takes no regularizers" in problems()["model.regularizers"]
+
+
+def test_a_phase_in_which_nothing_learns_is_refused() -> None:
+    found = problems(IMAGE, 'train.phases=[{steps=5},{steps=5,learn=["posterior","prior"]}]')
+    assert list(found) == ["train.phases.1.learn"]
+    assert found["train.phases.1.learn"] == (
+        "a phase in which nothing learns: no parameters in posterior, prior; parts that have some: encoder, decoder"
+    )
+    assert problems(IMAGE, 'train.phases=[{steps=5},{steps=5,learn=["prior","decoder"]}]') == {}
+    # What a regularizer's adversary learns is no part's.
+    assert "train.phases.0.learn" in problems(IMAGE, 'train.phases=[{steps=10,learn=["regularizers"]}]')

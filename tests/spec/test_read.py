@@ -200,6 +200,21 @@ def test_too_few_steps_for_the_phases_is_refused(read):
     assert "1 steps cannot hold 2 phases" in problems(read, PHASES, "train.steps=1")["--set train.steps"]
 
 
+def test_a_phase_is_addressed_by_id_or_position(read):
+    text = PHASES.replace("{ steps = 75 }", '{ id = "first", steps = 75 }')
+    phases = read(text, "train.phases.first.steps=50", 'train.phases.1.learn=["encoder"]').train.phases
+    assert [(phase.id, phase.steps, phase.learn) for phase in phases] == [("first", 50, None), (None, 25, ["encoder"])]
+    assert "it has: first, 1" in problems(read, text, "train.phases.last.steps=1")["--set train.phases.last.steps"]
+    twice = text.replace("{ steps = 25", '{ id = "first", steps = 25')
+    assert problems(read, twice) == {"train": "two phases have one id, of first, first: give each another"}
+
+
+def test_a_phase_in_which_nothing_learns_is_refused(read):
+    assert problems(read, PHASES, "train.phases.1.learn=[]") == {
+        "train.phases.1.learn": "a phase in which nothing learns: name parts, or leave `learn` out for all of them"
+    }
+
+
 @pytest.mark.parametrize(
     "text", ['phases = [{ steps = "many" }]', "phases = [3]", "phases = 3", "phases = [{ steps = 5 }]\nschedules = 4"]
 )
@@ -234,7 +249,7 @@ def test_every_problem_is_reported_with_path_value_and_expectation(read):
     assert found == {
         "--set": 'expected key=value such as train.steps=2000, got "train.nothing.there"',
         "--set train.steps.x": "train.steps is a value, not a table",
-        "--set model.regularizers.tc.weight": 'model.regularizers.tc: no item "tc" in this list; it has: kl, None',
+        "--set model.regularizers.tc.weight": 'model.regularizers.tc: no item "tc" in this list; it has: kl, 1',
         "name": "must match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$', got 'not a name'",
         "model.latent_dim": "must be greater than 0, got -3",
         "model.encoder.width": "must be greater than 0, got 0",

@@ -358,6 +358,24 @@ def test_validation_and_training_are_told_apart_and_named(run: Go) -> None:
     assert valid["loss/total"] != valid["loss/total_sampled"]
 
 
+RISING = 'train.schedules=[{target="model.regularizers.kl.weight",kind="linear",from=0.0,to=50.0}]'
+
+
+@pytest.mark.parametrize(("sets", "best"), [((), 24), ((RISING,), 8)], ids=["falling", "rising"])
+def test_best_points_to_the_lowest_validation_loss_resumed_or_not(
+    run: Go, monkeypatch: pytest.MonkeyPatch, sets: tuple[str, ...], best: int
+) -> None:
+    stop_at(monkeypatch, 20, raise_stop)
+    with pytest.raises(Stop):
+        run("cut", *sets)
+    path = run("whole", *sets)
+    losses = {record["step"]: record["loss/total"] for record in metrics(path) if record["kind"] == "valid"}
+    assert min(losses, key=lambda step: losses[step]) == best, losses
+    for one in (path, train(path.with_name("cut"), resume=True)):
+        assert checkpoint.pointed(RunDirectory(one), "best") == f"step-{best:08d}"
+        assert checkpoint.load(one / "checkpoints" / f"step-{best:08d}").state["best"] == losses[best]
+
+
 @pytest.mark.parametrize("target", ["model.regularizers.kl.weight=2.0", "model.likelihood.scale=0.5"])
 def test_a_weight_changes_the_gradient(run: Go, target: str) -> None:
     before = metrics(run("a", "train.steps=1", "train.log_every=1"))[0]["gradient_norm"]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from aerepr.model.build import build_system
+from aerepr.registry.registry import Registry
+from aerepr.spec.read import read_spec
 from aerepr.spec.training import ScheduleSpec
-from aerepr.training.schedules import value_at
+from aerepr.training.schedules import Schedules, value_at
+from aerepr.workflows.assemble import open_source
 
 
 def at(step: int, total: int = 100, **keys: Any) -> float:
@@ -36,6 +42,45 @@ def test_cyclic_goes_up_and_down(step: int, value: float) -> None:
 @pytest.mark.parametrize(("step", "value"), [(0, 1.0), (100, math.exp(-0.3)), (10**6, 0.05)])
 def test_exponential_has_a_floor(step: int, value: float) -> None:
     assert at(step, kind="exponential", start_value=1.0, rate=3e-3, floor=0.05) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("step", "value"), [(0, 0.0), (3, 0.0), (8, 1.0), (10, 0.6), (13, 0.0)])
+def test_cycles_begin_at_the_start(step: int, value: float) -> None:
+    assert at(step, kind="cyclic", start_value=0.0, to=1.0, period=10, start=3) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("step", "value"), [(0, 1.0), (10, 1.0), (30, math.exp(-2.0))])
+def test_decay_begins_at_the_start(step: int, value: float) -> None:
+    assert at(step, kind="exponential", start_value=1.0, rate=0.1, start=10) == pytest.approx(value)
+
+
+def test_each_target_is_the_tensor_that_is_read(spec: Path) -> None:
+    registry = Registry()
+    targets = [
+        "train.optimizer.lr",
+        "model.regularizers.kl.weight",
+        "model.regularizers.factor_tc.weight",
+        "model.regularizers.factor_tc.optimizer.lr",
+        "model.likelihood.scale",
+    ]
+    schedules = ",".join(
+        f'{{target="{target}",kind="linear",from={i + 1}.0,to={i + 2}.0}}' for i, target in enumerate(targets)
+    )
+    parts = 'model.regularizers=[{name="kl"},{name="factor_tc",width=4,depth=1}]'
+    run = read_spec(spec, [parts, f"train.schedules=[{schedules}]", "train.steps=10"], registry)
+    system = build_system(run, open_source(run.data, spec.parent, registry, torch.device("cpu")).info, registry)
+    lr, adversary = torch.tensor(0.1), torch.tensor(0.2)
+    bound = Schedules(run, system, lr, {"factor_tc": adversary})
+    bound.apply(5)
+    found = [
+        lr,
+        system.weights.get_buffer("kl"),
+        system.weights.get_buffer("factor_tc"),
+        adversary,
+        system.model.likelihood.get_buffer("scale"),
+    ]
+    assert [float(value) for value in found] == [1.5, 2.5, 3.5, 4.5, 5.5]
+    assert list(bound.values(5).values()) == [1.5, 2.5, 3.5, 4.5, 5.5]
 
 
 def test_constant_and_every() -> None:

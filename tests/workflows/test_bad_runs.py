@@ -13,6 +13,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from aerepr.cli.app import app
+from aerepr.errors import RunDirectoryError
+from aerepr.rundir import bundle
+from aerepr.rundir.bundle import Bundle
+from aerepr.rundir.layout import RunDirectory
 from aerepr.spec.read import spec_from_tables
 from aerepr.workflows.train import train
 from tests.conftest import squares, tiny_tables
@@ -54,6 +58,13 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     tables = json.loads(path.read_text())
     change(tables)
     path.write_text(json.dumps(tables))
+
+
+def rewrite_bundle(run: Path, change: Callable[[Bundle], object]) -> None:
+    """Change what a bundle says, hashes and all."""
+    found = bundle.load(RunDirectory(run))
+    change(found)
+    bundle.save(RunDirectory(run), found)
 
 
 def flip(path: Path) -> None:
@@ -106,15 +117,31 @@ def test_a_damaged_description(run: Path, file: str, text: str | None) -> None:
     assert result.stderr.startswith("error: ")
 
 
+@pytest.mark.parametrize("file", ["card.json", "spec.json"])
+def test_no_changed_byte_of_a_description_goes_unseen(run: Path, file: str) -> None:
+    path = run / "model" / file
+    content = path.read_bytes()
+    for place in range(0, len(content), 17):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(RunDirectoryError, match="damaged"):
+            bundle.load(RunDirectory(run))
+    path.write_bytes(content.replace(b'"latent_dim": 4', b'"latent_dim": 5').replace(b'"step": 10', b'"step": 11'))
+    assert path.read_bytes() != content
+    refused(1, str(path), "SHA-256 differs", command=every_product(run)[0])
+    path.write_bytes(content)
+    bundle.load(RunDirectory(run))
+
+
 @pytest.mark.parametrize("key", ["data", "data.kind", "data.sizes", "data.factors"])
 def test_a_card_that_lacks_a_key(run: Path, key: str) -> None:
-    def drop(card: dict[str, Any]) -> None:
+    def drop(found: Bundle) -> None:
         *path, last = key.split(".")
+        card = found.card
         for part in path:
             card = card[part]
         del card[last]
 
-    rewrite(run / "model" / "card.json", drop)
+    rewrite_bundle(run, drop)
     refused(1, str(run / "model"), "damaged", command=every_product(run)[0])
 
 
@@ -156,7 +183,7 @@ def test_a_run_whose_plugin_is_not_installed_here(run: Path, place: tuple[str, .
             tables = tables[key]
         tables["name"] = "from-elsewhere"
 
-    rewrite(run / "model" / "spec.json", rename)
+    rewrite_bundle(run, lambda found: rename(found.spec))
     rewrite(run / "spec.resolved.json", rename)
     (run / "DONE").unlink()
     before = sorted(run.rglob("*"))

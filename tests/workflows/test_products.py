@@ -11,8 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from aerepr.errors import DataError, RunDirectoryError, ShapeError, SpecError, UnknownComponent, UsageError
+from aerepr.spec.write import to_toml
 from aerepr.workflows import products
 from aerepr.workflows.load import load
+from aerepr.workflows.train import train
+from tests.conftest import tiny_tables
 
 
 @pytest.fixture
@@ -202,13 +205,16 @@ def test_codes_of_data(run, tiny_data, tmp_path):
         assert list(archive) == ["codes"]
 
 
-def test_codes_of_a_data_set_that_moved(run, tiny_data, tmp_path):
-    spec = json.loads((run / "model" / "spec.json").read_text())
-    spec["data"]["path"] = tiny_data.name
-    (run / "model" / "spec.json").write_text(json.dumps(spec))
-    with pytest.raises(DataError, match="pass --data if it moved"):
+def test_codes_of_a_data_set_that_moved(tiny_data, tmp_path):
+    (tmp_path / "here").mkdir()
+    shutil.copy(tiny_data, tmp_path / "here" / "squares.npz")
+    tables = tiny_tables({"name": "npz", "path": "squares.npz", "images": "images", "factors": "factors"})
+    (tmp_path / "here" / "spec.toml").write_text(to_toml(tables), encoding="utf-8")
+    run = train(tmp_path / "here" / "spec.toml", runs=tmp_path / "runs")
+    (tmp_path / "here").rename(tmp_path / "there")
+    with pytest.raises(DataError, match="pass --folder DIR"):
         products.encode(run, out=tmp_path / "codes.npz")
-    assert products.encode(run, out=tmp_path / "codes.npz", folder=tiny_data.parent)["n"] == 40
+    assert products.encode(run, out=tmp_path / "codes.npz", folder=tmp_path / "there")["n"] == 40
 
 
 def test_codes_that_cannot_be_meant(tiny_run, tmp_path):

@@ -1,15 +1,13 @@
-"""Arrays in an HDF5 file: 3D-Shapes and anything written by h5py. The whole array is read once, in file order."""
+"""Arrays in an HDF5 file: anything written by h5py. Read once, in file order; large compressed images into the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from aerepr.data.hdf5 import read_hdf5
+from aerepr.data.hdf5 import find_hdf5
 from aerepr.data.held import HeldDataset
 from aerepr.data.keyed import KeyedSpec, read_keyed
+from aerepr.data.stored import StoredArray
 from aerepr.kinds.dataset import DataContext
 
 
@@ -23,8 +21,8 @@ class HDF5Dataset(HeldDataset):
     Spec = HDF5Spec
 
     def __init__(self, spec: HDF5Spec, ctx: DataContext) -> None:
-        super().__init__(**read_keyed(spec, ctx.folder, _read))
+        super().__init__(**read_keyed(spec, ctx, _find))
 
 
-def _read(path: Path, keys: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:
-    return {key: read_hdf5(path, key) for key in keys}, []
+def _find(path: Path, key: str) -> tuple[StoredArray, list[str]]:
+    return find_hdf5(path, key), []

@@ -1,4 +1,4 @@
-"""Arrays in an npz file: dSprites, MPI3D and anything saved by `numpy.savez`.
+"""Arrays in an npz file: anything saved by `numpy.savez`.
 
 Only the keys named in the spec are read, and nothing pickled is ever loaded.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from aerepr.data.held import HeldDataset
 from aerepr.data.keyed import KeyedSpec, read_keyed
-from aerepr.data.npz import read_npz
+from aerepr.data.npz import find_npz
 from aerepr.kinds.dataset import DataContext
 
 
@@ -21,4 +21,4 @@ class NPZDataset(HeldDataset):
     Spec = NPZSpec
 
     def __init__(self, spec: NPZSpec, ctx: DataContext) -> None:
-        super().__init__(**read_keyed(spec, ctx.folder, read_npz))
+        super().__init__(**read_keyed(spec, ctx, find_npz))

@@ -17,9 +17,9 @@ from aerepr.errors import ShapeError
 from aerepr.kinds.decoder import Decoder
 from aerepr.kinds.layout import LatentLayout
 from aerepr.kinds.part import BuildContext
-from aerepr.layers.conv import decoder_blocks
+from aerepr.layers.conv import Upsampling, decoder_blocks
 from aerepr.layers.mlp import Nonlinearity
-from aerepr.layers.positions import decoder_upsamplings, default_depth, str_tfm_positions
+from aerepr.layers.positions import decoder_plan, str_tfm_positions
 from aerepr.layers.str_tfm import Cascade, StrTfm
 from aerepr.spec.base import ComponentSpec
 
@@ -33,6 +33,9 @@ class AdaptiveDecoderSpec(ComponentSpec):
     width: PositiveInt = Field(64, description="channels of every block")
     depth: PositiveInt | None = Field(None, description="number of blocks; left out: 12 up to 64 pixels, 16 above")
     nonlinearity: Nonlinearity = Field("mish", description="what follows every layer but the last")
+    upsample: Upsampling = Field(
+        "bilinear", description="how a block doubles: bilinear before its convolution, or a transposed 4x4 one instead"
+    )
     hidden: list[PositiveInt] | None = Field(
         None, description="hidden widths of each Str-Tfm MLP; left out: [w, 2w] up to 12 blocks, [w/2, w, 2w] above"
     )
@@ -50,16 +53,13 @@ class AdaptiveDecoder(Decoder):
             raise ShapeError(f'the adaptive decoder needs images, the data is a {ctx.data.shape}: use name = "mlp"')
         self.layout = LatentLayout.unstructured(ctx.latent_dim)
         channels, height, width = ctx.data.shape.sizes
-        depth = spec.depth or default_depth(height, width)
-        upsamplings = decoder_upsamplings(height, width, depth)
-        hidden = spec.hidden
-        if hidden is None:
-            hidden = [max(1, spec.width // 2), spec.width, 2 * spec.width][1 if depth <= 12 else 0 :]
-        self.count = spec.layers or depth
-        positions = str_tfm_positions(depth, self.count)
+        plan = decoder_plan(height, width, spec.depth)
+        hidden = plan.taper(2 * spec.width)[::-1] if spec.hidden is None else spec.hidden
+        self.count = spec.layers or plan.depth
+        positions = str_tfm_positions(plan.depth, self.count)
         str_tfm = StrTfm(self.count, ctx.latent_dim, hidden, spec.width, spec.nonlinearity, spec.identity_start)
-        root_size = (spec.width, height >> len(upsamplings), width >> len(upsamplings))
-        blocks = decoder_blocks(spec.width, ctx.P * channels, depth, upsamplings, spec.nonlinearity)
+        root_size = (spec.width, *plan.root)
+        blocks = decoder_blocks(plan, spec.width, ctx.P * channels, spec.nonlinearity, spec.upsample)
         self.cascade = Cascade(root_size, blocks, positions, str_tfm)
 
     def forward(self, z_BD: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ Shape letters: B batch, C channels, H height, W width, D latent dimensions, P li
 
 from __future__ import annotations
 
+from math import prod
+
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
@@ -15,9 +17,9 @@ from aerepr.errors import ShapeError
 from aerepr.kinds.decoder import Decoder
 from aerepr.kinds.layout import LatentLayout
 from aerepr.kinds.part import BuildContext
-from aerepr.layers.conv import decoder_blocks
+from aerepr.layers.conv import Upsampling, decoder_blocks
 from aerepr.layers.mlp import MLP, Nonlinearity
-from aerepr.layers.positions import decoder_upsamplings, default_depth
+from aerepr.layers.positions import decoder_plan
 from aerepr.spec.base import ComponentSpec
 
 
@@ -27,6 +29,9 @@ class ConvDecoderSpec(ComponentSpec):
     width: PositiveInt = Field(64, description="channels of every block")
     depth: PositiveInt | None = Field(None, description="number of blocks; left out: 12 up to 64 pixels, 16 above")
     nonlinearity: Nonlinearity = Field("mish", description="what follows every layer but the last")
+    upsample: Upsampling = Field(
+        "bilinear", description="how a block doubles: bilinear before its convolution, or a transposed 4x4 one instead"
+    )
     hidden: list[PositiveInt] | None = Field(
         None, description="hidden widths of the first MLP; left out: [2w, 4w] up to 12 blocks, [w, 2w, 4w] above"
     )
@@ -43,15 +48,11 @@ class ConvDecoder(Decoder):
             raise ShapeError(f'the conv decoder needs images, the data is a {ctx.data.shape}: use name = "mlp"')
         self.layout = LatentLayout.unstructured(ctx.latent_dim)
         channels, height, width = ctx.data.shape.sizes
-        depth = spec.depth or default_depth(height, width)
-        upsamplings = decoder_upsamplings(height, width, depth)
-        hidden = spec.hidden
-        if hidden is None:
-            hidden = [spec.width, 2 * spec.width, 4 * spec.width][1 if depth <= 12 else 0 :]
-        self.root_size = (spec.width, height >> len(upsamplings), width >> len(upsamplings))
-        features = spec.width * self.root_size[1] * self.root_size[2]
-        self.projection = MLP(ctx.latent_dim, hidden, features, spec.nonlinearity)
-        self.blocks = decoder_blocks(spec.width, ctx.P * channels, depth, upsamplings, spec.nonlinearity)
+        plan = decoder_plan(height, width, spec.depth)
+        hidden = plan.taper(4 * spec.width)[::-1] if spec.hidden is None else spec.hidden
+        self.root_size = (spec.width, *plan.root)
+        self.projection = MLP(ctx.latent_dim, hidden, prod(self.root_size), spec.nonlinearity)
+        self.blocks = decoder_blocks(plan, spec.width, ctx.P * channels, spec.nonlinearity, spec.upsample)
 
     def forward(self, z_BD: Tensor) -> Tensor:
         """Likelihood numbers (B, P*C, H, W), the first number of all channels first."""

@@ -8,15 +8,17 @@ Shape letters: B batch, C channels, H height, W width, D latent dimensions, K po
 
 from __future__ import annotations
 
+from math import prod
+
 from pydantic import Field, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from aerepr.errors import ShapeError
 from aerepr.kinds.encoder import Encoder
 from aerepr.kinds.part import BuildContext
-from aerepr.layers.conv import ConvBlock
+from aerepr.layers.conv import Downsampling, encoder_blocks
 from aerepr.layers.mlp import MLP, Nonlinearity
-from aerepr.layers.positions import default_depth, encoder_halvings
+from aerepr.layers.positions import encoder_plan
 from aerepr.spec.base import ComponentSpec
 
 
@@ -27,6 +29,9 @@ class ConvEncoderSpec(ComponentSpec):
     depth: PositiveInt | None = Field(None, description="number of blocks; left out: 12 up to 64 pixels, 16 above")
     first_kernel: PositiveInt = Field(5, description="side of the first block's kernel, odd")
     nonlinearity: Nonlinearity = Field("mish", description="what follows every layer but the last")
+    downsample: Downsampling = Field(
+        "pool", description="how a block halves the image: max-pooling after its convolution, or a stride of it"
+    )
     hidden: list[PositiveInt] | None = Field(
         None, description="hidden widths of the projection; left out: [4w, 2w] up to 12 blocks, [4w, 2w, w] above"
     )
@@ -41,27 +46,11 @@ class ConvEncoder(Encoder):
         super().__init__()
         if not ctx.data.shape.is_image:
             raise ShapeError(f'the conv encoder needs images, the data is a {ctx.data.shape}: use name = "mlp"')
-        if spec.first_kernel % 2 == 0:
-            raise ShapeError(f"first_kernel must be odd, got {spec.first_kernel}: use {spec.first_kernel + 1}")
         channels, height, width = ctx.data.shape.sizes
-        depth = spec.depth or default_depth(height, width)
-        halvings = encoder_halvings(height, width, depth)
-        self.blocks = nn.Sequential(
-            *(
-                ConvBlock(
-                    spec.width if number > 1 else channels,
-                    spec.width,
-                    spec.nonlinearity,
-                    kernel=3 if number > 1 else spec.first_kernel,
-                    pool=number in halvings,
-                )
-                for number in range(1, depth + 1)
-            )
-        )
-        hidden = spec.hidden
-        if hidden is None:
-            hidden = [4 * spec.width, 2 * spec.width, spec.width][: 2 if depth <= 12 else 3]
-        features = spec.width * (height >> len(halvings)) * (width >> len(halvings))
+        plan = encoder_plan(height, width, spec.depth)
+        self.blocks = encoder_blocks(plan, channels, spec.width, spec.first_kernel, spec.nonlinearity, spec.downsample)
+        hidden = plan.taper(4 * spec.width) if spec.hidden is None else spec.hidden
+        features = spec.width * prod(plan.root)
         self.projection = MLP(features, hidden, ctx.latent_dim * ctx.K, spec.nonlinearity)
         self.numbers = (ctx.latent_dim, ctx.K)
 

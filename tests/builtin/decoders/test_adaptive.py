@@ -29,13 +29,15 @@ def test_left_out_there_is_a_layer_before_every_block():
     assert decoder.cascade.positions == (1, 2, 3, 4, 5)
 
 
-def test_every_parameter_learns():
-    decoder = build("decoder", context(), name="adaptive", layers=2, width=8, depth=4)
+@pytest.mark.parametrize("upsample", ["bilinear", "transposed"])
+def test_every_parameter_learns(upsample):
+    decoder = build("decoder", context(), name="adaptive", layers=2, width=8, depth=4, upsample=upsample)
     assert_all_learn(decoder, decoder(torch.randn(3, 4)))
 
 
-def test_it_exports():
-    decoder = build("decoder", context(), name="adaptive", layers=2, width=8, depth=4)
+@pytest.mark.parametrize("upsample", ["bilinear", "transposed"])
+def test_it_exports(upsample):
+    decoder = build("decoder", context(), name="adaptive", layers=2, width=8, depth=4, upsample=upsample)
     assert_exports(decoder, torch.randn(2, 4), torch.randn(5, 4))
 
 

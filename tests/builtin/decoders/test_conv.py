@@ -35,13 +35,16 @@ def test_the_layout_is_unstructured():
     assert build("decoder", context(latent_dim=4), name="conv", width=4, depth=2).layout.sizes == [1, 1, 1, 1]
 
 
-def test_every_parameter_learns():
-    decoder = build("decoder", context(), name="conv", width=8, depth=4)
+@pytest.mark.parametrize("upsample", ["bilinear", "transposed"])
+def test_every_parameter_learns(upsample):
+    decoder = build("decoder", context(), name="conv", width=8, depth=4, upsample=upsample)
     assert_all_learn(decoder, decoder(torch.randn(3, 4)))
 
 
-def test_it_exports():
-    assert_exports(build("decoder", context(), name="conv", width=8, depth=3), torch.randn(2, 4), torch.randn(5, 4))
+@pytest.mark.parametrize("upsample", ["bilinear", "transposed"])
+def test_it_exports(upsample):
+    decoder = build("decoder", context(), name="conv", width=8, depth=3, upsample=upsample)
+    assert_exports(decoder, torch.randn(2, 4), torch.randn(5, 4))
 
 
 def test_vectors_are_refused():

@@ -65,13 +65,15 @@ def test_identity_start_brings_scales_nearer_to_one():
     assert spread[True] < spread[False]
 
 
-def test_every_parameter_learns():
-    decoder = build("decoder", context(), name="structural", variables=2, width=8, depth=4)
+@pytest.mark.parametrize("upsample", ["bilinear", "transposed"])
+def test_every_parameter_learns(upsample):
+    decoder = build("decoder", context(), name="structural", variables=2, width=8, depth=4, upsample=upsample)
     assert_all_learn(decoder, decoder(torch.randn(3, 4)))
 
 
-def test_it_exports():
-    decoder = build("decoder", context(), name="structural", variables=2, width=8, depth=4)
+@pytest.mark.parametrize("upsample", ["bilinear", "transposed"])
+def test_it_exports(upsample):
+    decoder = build("decoder", context(), name="structural", variables=2, width=8, depth=4, upsample=upsample)
     assert_exports(decoder, torch.randn(2, 4), torch.randn(5, 4))
 
 

@@ -16,8 +16,8 @@ def test_published_pools_can_be_read_off():
     with torch.device("meta"):
         encoder = build("encoder", context((3, 64, 64)), name="conv")
         large = build("encoder", context((3, 128, 128)), name="conv")
-    assert [number for number, block in enumerate(encoder.blocks, 1) if block.pool] == [1, 4, 7, 10, 12]
-    assert [number for number, block in enumerate(large.blocks, 1) if block.pool] == [1, 4, 7, 10, 13, 16]
+    assert [number for number, block in enumerate(encoder.blocks, 1) if block.downsample] == [1, 4, 7, 10, 12]
+    assert [number for number, block in enumerate(large.blocks, 1) if block.downsample] == [1, 4, 7, 10, 13, 16]
     assert [block.conv.kernel_size[0] for block in encoder.blocks] == [5] + [3] * 11
     assert not any(block.upsample for block in encoder.blocks)
 
@@ -36,6 +36,22 @@ def test_projection_widths(table, widths):
     assert [layer.in_features for layer in encoder.projection if hasattr(layer, "in_features")] == widths
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 16, 16), (4, 32, 48)])
+def test_strides_halve_as_pools_do(shape):
+    pooled, strided = (
+        build("encoder", context(shape), name="conv", width=4, depth=6, downsample=how) for how in ("pool", "stride")
+    )
+    sizes = [[], []]
+    for encoder, seen in zip((pooled, strided), sizes, strict=True):
+        for block in encoder.blocks:
+            block.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(output.shape))
+        encoder(torch.rand(2, *shape))
+    assert sizes[0] == sizes[1]
+    assert [block.conv.stride[0] for block in strided.blocks] == [
+        2 if block.downsample else 1 for block in pooled.blocks
+    ]
+
+
 def test_numbers_of_a_dimension_are_neighbours():
     encoder = build("encoder", context(latent_dim=3, K=2), name="conv", width=4, depth=2)
     x = torch.rand(2, 3, 8, 8)
@@ -43,13 +59,15 @@ def test_numbers_of_a_dimension_are_neighbours():
     torch.testing.assert_close(encoder(x)[:, 1], flat[:, 2:4])
 
 
-def test_every_parameter_learns():
-    encoder = build("encoder", context(), name="conv", width=8, depth=4)
+@pytest.mark.parametrize("downsample", ["pool", "stride"])
+def test_every_parameter_learns(downsample):
+    encoder = build("encoder", context(), name="conv", width=8, depth=4, downsample=downsample)
     assert_all_learn(encoder, encoder(torch.rand(3, 3, 8, 8)))
 
 
-def test_it_exports():
-    encoder = build("encoder", context(), name="conv", width=8, depth=3)
+@pytest.mark.parametrize("downsample", ["pool", "stride"])
+def test_it_exports(downsample):
+    encoder = build("encoder", context(), name="conv", width=8, depth=3, downsample=downsample)
     assert_exports(encoder, torch.rand(2, 3, 8, 8), torch.rand(5, 3, 8, 8))
 
 

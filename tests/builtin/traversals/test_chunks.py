@@ -26,6 +26,15 @@ def test_each_path_redraws_one_chunk():
     assert (found[1].z_SD[:, 4:] >= 0).all()
 
 
+@pytest.mark.parametrize("count", [4, 12])
+def test_quarters_of_twelve_dimensions_are_three_each(count):
+    # Four variables of three, or the twelve single ones of a decoder without structure: the same dimensions are redrawn.
+    base = torch.full((1, 12), -1.0)
+    run = Stored(torch.rand(50, 12), LatentLayout.equal(12, count))
+    redrawn = [(path.z_SD != -1).all(dim=0).nonzero().flatten().tolist() for path in paths(base, run)]
+    assert redrawn == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+
+
 def test_values_are_stored_ones_of_the_same_dimension_drawn_alone():
     (path,) = paths(torch.zeros(1, 10), chunks=1, steps=40)
     assert torch.equal(path.z_SD.frac(), CODES[:1].frac().expand(40, 10))

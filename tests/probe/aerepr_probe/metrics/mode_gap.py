@@ -34,7 +34,7 @@ class ModeGap(Metric):
 
 def _distortion(run: RunView, mode: Mode) -> float:
     total, rows = 0.0, 0
-    for batch in run.batches("test"):
+    for batch in run.evaluated():
         step = run.model.infer(run.step(batch, mode))
         total -= float(step.likelihood.log_prob(batch.first).sum(dtype=torch.float64))
         rows += len(batch)

@@ -1,0 +1,141 @@
+"""`aerepr metrics`."""
+
+import json
+
+import numpy as np
+import pytest
+
+from aerepr.metrics import mig, modularity
+from tests.builtin.metrics.arrays import classes, noisy
+
+
+@pytest.fixture
+def files(folder):
+    y = classes(300)
+    np.save(folder / "z.npy", noisy(y, 0.3))
+    np.save(folder / "y.npy", y)
+    return folder
+
+
+GIVEN = ["metrics", "--codes", "z.npy", "--factors", "y.npy"]
+
+
+def arrays():
+    return np.load("z.npy"), np.load("y.npy")
+
+
+def test_json_has_one_flat_key_a_number(aerepr, files):
+    done = aerepr(*GIVEN, "--only", "mig,modularity,irs", "--train-rows", 150, "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert list(found) == ["mig.score", "modularity.score", "irs.score"]
+    assert found["mig.score"] == mig(*arrays()).score
+    assert found["modularity.score"] == modularity(*arrays(), train_rows=150).score
+
+
+def test_the_table_says_how(aerepr, files):
+    done = aerepr(*GIVEN, "--only", "modularity")
+    assert done.exit_code == 0, done.stderr
+    assert f"{modularity(*arrays(), train_rows=200).score:.6g}" in done.stdout  # two thirds
+    assert "300 rows, 4 dimensions, 3 factors" in done.stdout
+    assert "train rows; 20 equal-width bins a dimension" in done.stdout
+
+
+def test_every_metric_by_default(aerepr, files):
+    y = classes(90)
+    np.save("z.npy", noisy(y, 0.3))
+    np.save("y.npy", y)
+    done = aerepr(*GIVEN, "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {
+        "mig.score",
+        "dci.disentanglement",
+        "dci.completeness",
+        "dci.informativeness_test",
+        "dci_lgbm.disentanglement",
+        "modularity.score",
+        "explicitness.score",
+        "irs.score",
+        "sap.score",
+        "factor_vae.score",
+        "beta_vae.score",
+        "total_correlation.score",
+    } <= set(found)
+    assert all(isinstance(value, float) for value in found.values())
+
+
+def test_intervals_and_seeds(aerepr, files):
+    np.save("z.npy", noisy(arrays()[1], 2.0))
+    asked = [*GIVEN, "--only", "factor_vae", "--ci", "--resamples", 3, "--json", "--seed"]
+    first, again, other = (json.loads(aerepr(*asked, seed).stdout) for seed in (5, 5, 6))
+    assert first == again
+    assert first != other
+    assert list(first)[:3] == ["factor_vae.score", "factor_vae.score.ci_low", "factor_vae.score.ci_high"]
+    text = aerepr(*GIVEN, "--only", "mig", "--ci", "--resamples", 3).stdout
+    assert "95 % interval" in text
+    assert "[0." in text
+
+
+def test_settings_of_a_metric(aerepr, files):
+    done = aerepr(*GIVEN, "--only", "irs", "--set", "irs.quantile=1", "--json")
+    assert list(json.loads(done.stdout)) == ["irs.score@quantile=1"]
+    wrong = aerepr(*GIVEN, "--only", "irs", "--set", "mig.quantile=1")
+    assert (wrong.exit_code, "--set mig" in wrong.stderr) == (2, True)
+
+
+def test_codes_and_factors_in_one_npz(aerepr, files):
+    z, y = arrays()
+    np.savez("both.npz", codes=z, factors=y, rows=np.arange(300))
+    done = aerepr("metrics", "--codes", "both.npz", "--only", "mig", "--json")
+    assert json.loads(done.stdout) == {"mig.score": mig(z, y).score}
+    np.savez("named.npz", mu=z, labels=y)
+    asked = ["metrics", "--codes", "named.npz", "--factors", "named.npz", "--only", "mig"]
+    assert "mu, labels" in aerepr(*asked).stderr
+    assert aerepr(*asked, "--codes-key", "mu", "--factors-key", "labels").exit_code == 0
+
+
+def test_without_factors_only_what_needs_none(aerepr, files):
+    done = aerepr("metrics", "--codes", "z.npy", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert {key.partition(".")[0] for key in json.loads(done.stdout)} == {"total_correlation"}
+    done = aerepr("metrics", "--codes", "z.npy", "--only", "mig")
+    assert done.exit_code == 1
+    assert "needs ground-truth factors" in done.stderr
+
+
+def test_a_metric_that_is_not_defined_leaves_the_others(aerepr, files):
+    z, y = arrays()
+    np.save("y.npy", np.concatenate([y, np.zeros((300, 1), int)], axis=1))
+    done = aerepr(*GIVEN, "--only", "mig,irs", "--json")
+    assert done.exit_code == 1
+    assert list(json.loads(done.stdout)) == ["irs.score"]
+    assert "not computed: mig: factors: factor 3 has the single value 0" in done.stderr
+
+
+def test_an_infinite_number_is_json(aerepr, files):
+    z, _ = arrays()
+    np.save("z.npy", np.concatenate([z, z], axis=1))
+    found = json.loads(aerepr(*GIVEN, "--only", "total_correlation", "--json").stdout, parse_constant=pytest.fail)
+    assert found["total_correlation.score"] == "inf"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--codes", "none.npy"], 1, "none.npy"),
+        (["--codes", "z.txt"], 1, "expected .npy or .npz"),
+        (["--codes", "pickled.npy", "--factors", "y.npy"], 1, "pickled object array"),
+        ([*GIVEN[1:], "--only", "mgi"], 2, 'no metric named "mgi" (did you mean "mig"?)'),
+        ([*GIVEN[1:], "--only", ""], 2, "name at least one metric"),
+        ([*GIVEN[1:], "--only", "reconstruction"], 2, "aerepr evaluate"),
+        ([*GIVEN[1:], "--only", "sap", "--train-rows", "10000"], 1, "300 rows are available"),
+        (["--codes", "z.npy", "--factors", "short.npy", "--only", "mig"], 1, "found 299 rows, expected 300"),
+    ],
+)
+def test_errors(aerepr, files, arguments, code, says):
+    np.save("pickled.npy", np.array([{}, []], dtype=object), allow_pickle=True)
+    np.save("short.npy", np.load("y.npy")[:299])
+    (files / "z.txt").write_text("1 2")
+    done = aerepr("metrics", *arguments)
+    assert (done.exit_code, says in done.stderr) == (code, True), done.stderr

@@ -1,0 +1,142 @@
+"""The studies in benchmarks/, a few steps long: what they write, and that they go on where they were."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aerepr.workflows import train as training
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = [
+    *("data.size=16", "data.subset.floor_hue=[0]", "data.subset.wall_hue=[0]", "data.gallery=2", "sampler.size=16"),
+    *("model.encoder.width=8", "model.decoder.width=8", "train.batch_size=8", "train.device=cpu"),
+]
+PHASES = ["train.phases.first.steps=6", "train.phases.adapt.steps=4"]
+
+
+def arguments(out: Path, sets: list[str], *more: str) -> list[str]:
+    return ["--out", str(out), *more, *(word for item in sets for word in ("--set", item))]
+
+
+def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module(name)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of every update done while the test runs."""
+    done: list[int] = []
+    one = training.Trainer._one
+
+    def counted(self, phase) -> None:
+        done.append(self.step)
+        one(self, phase)
+
+    monkeypatch.setattr(training.Trainer, "_one", counted)
+    return done
+
+
+def test_extrapolation_trains_the_first_phase_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[int]
+) -> None:
+    hold_out, held = "shape", {"shape": [2]}
+    study = script("extrapolation", monkeypatch)
+    asked = arguments(tmp_path, [*SMALL, *PHASES], "--models", "AE", "--rows", "50", "--hold-out", hold_out)
+    study.main(asked)
+    assert steps == [*range(6), *range(6, 10), *range(6, 10), *range(6, 10)]
+    figures = json.loads((tmp_path / f"extrapolation-{hold_out}.json").read_text())
+    assert (figures["hold_out"], figures["steps"], figures["rows"]) == (held, [6, 4], 50)
+    errors = figures["mse_x1000"]["AE"]
+    assert set(errors["held_out"]) == set(errors["seen"]) == {"neither", "encoder", "decoder", "both"}
+    assert len(set(errors["held_out"].values())) == 4
+    # The score is on file in the run, of held-out values of the test split, with its rows.
+    ((name, classes),) = held.items()
+    stored = f"test-{name}={','.join(map(str, classes))}.json"
+    kept = json.loads((tmp_path / hold_out / "AE" / "both" / "evaluation" / stored).read_text())
+    assert kept["subset"] == held
+    assert kept["metrics"]["reconstruction"]["rows"] == 50
+    score = 1000 * kept["metrics"]["reconstruction"]["numbers"]["reconstruction.mse"]
+    assert score == pytest.approx(errors["held_out"]["both"], abs=1e-3)
+    # Phase 1 did not see them.
+    spec = json.loads((tmp_path / hold_out / "AE" / "neither" / "spec.resolved.json").read_text())
+    assert not set(spec["train"]["phases"][0]["subset"][name]) & set(classes)
+    # Started again, nothing is trained, and the table is the same.
+    steps.clear()
+    study.main(asked)
+    assert steps == []
+    assert json.loads((tmp_path / f"extrapolation-{hold_out}.json").read_text())["mse_x1000"] == figures["mse_x1000"]
+    assert (tmp_path / f"extrapolation-{hold_out}.md").read_text() == study.table(figures)
+    with pytest.raises(SystemExit, match="a run with other settings is there"):
+        study.main([*asked, "--set", "seed=1"])
+
+
+def test_every_value_is_held_out_or_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = script("extrapolation", monkeypatch)
+    for hold_out, size in (("shape", 4), ("angle", 15)):
+        (((name, held),), ((also, seen),)) = (part.items() for part in study.HOLD_OUTS[hold_out])
+        assert name == also
+        assert sorted([*held, *seen]) == list(range(size))
+        planned = study.specs(hold_out, "SAE-12", [])
+        assert [len(spec.train.phases) for spec in planned.values()] == [1, 2, 2, 2]
+        assert all(spec.train.phases[0].subset == {name: seen} for spec in planned.values())
+        assert [planned[arm].train.phases[1].learn for arm in study.ARMS] == [["encoder"], ["decoder"], None]
+        assert all(planned[arm].train.phases[1].subset == {} for arm in study.ARMS)
+
+
+def test_extrapolation_goes_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    study = script("extrapolation", monkeypatch)
+    sets = [*SMALL, "train.phases.first.steps=6", "train.phases.adapt.steps=40", "train.checkpoint_every=3"]
+    asked = arguments(tmp_path / "cut", sets, "--models", "AE", "--rows", "50")
+    process = subprocess.Popen(
+        [sys.executable, str(BENCHMARKS / "extrapolation.py"), *asked], stderr=subprocess.DEVNULL
+    )
+    pointer = tmp_path / "cut" / "shape" / "AE" / "encoder" / "checkpoints" / "last"
+    while process.poll() is None and not (pointer.exists() and pointer.read_text() > "step-00000012"):
+        time.sleep(0.01)
+    assert process.poll() is None, "it ended before it was killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (pointer.parents[1] / "DONE").exists()
+    study.main(asked)
+    study.main(arguments(tmp_path / "whole", sets, "--models", "AE", "--rows", "50"))
+    cut, whole = (
+        json.loads((tmp_path / name / "extrapolation-shape.json").read_text())["mse_x1000"] for name in ("cut", "whole")
+    )
+    assert cut == whole
+
+
+def test_family_pictures_are_one_a_model_and_one_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[int]
+) -> None:
+    study = script("family_pictures", monkeypatch)
+    asked = arguments(tmp_path, SMALL, "--steps", "3", "--pictures", str(tmp_path / "images"))
+    study.main(asked)
+    assert len(steps) == 3 * 4
+    made = {path.stem: np.asarray(Image.open(path)) for path in (tmp_path / "images").iterdir()}
+    assert set(made) == {"family-chunks", *(f"family-{model}" for model in study.MODELS)}
+    # A base, four quarters and twelve dimensions, each with its padding; and four quarters of four models.
+    cell = 16 * study.SCALE + 2
+    assert {made[f"family-{model}"].shape[0] for model in study.MODELS} == {17 * cell + 2}
+    assert made["family-chunks"].shape[0] == 16 * cell + 3 * 10 + 2
+    # Quarters are of three dimensions in every model, whatever its variables.
+    for model in study.MODELS:
+        start, chunks, dimensions = study.rows_of(tmp_path / model, 0)
+        assert [label for label, _ in chunks] == ["z1-z3", "z4-z6", "z7-z9", "z10-z12"]
+        assert [label for label, _ in dimensions] == [f"z{i}" for i in range(1, 13)]
+        assert len(start[0][1]) == 2
+    study.main(asked)
+    assert len(steps) == 3 * 4
