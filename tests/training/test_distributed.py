@@ -38,6 +38,7 @@ def test_two_processes_equal_one(spec: Path, sets: tuple[str, ...]) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in runs.iterdir()) == ["alone", "small"], "only the first process writes"
     for part in ("model", "objective"):
         one, two = weights(alone, part), weights(next(runs.glob("small/*")), part)
         assert one.keys() == two.keys()

@@ -33,6 +33,9 @@ from aerepr.spec.metric import TrainRows
 COST = 0.01
 NEWTON_STEPS = 100
 
+# Up to about this value liblinear, at the tolerance of the reference, ends where the minimum is.
+LARGE = 100.0
+
 Array = npt.NDArray[np.float64]
 
 
@@ -71,12 +74,19 @@ def sap(codes: npt.ArrayLike, factors: npt.ArrayLike, *, train_rows: int | None 
 
 
 class _Ranked:
-    """The train codes, each dimension sorted, with running sums."""
+    """The train codes, each dimension sorted, with running sums.
+
+    `left_to_liblinear` are the dimensions whose number liblinear's arithmetic decides, and not the minimum: constant ones,
+    where classes of one frequency tie, and large ones, where it stops well short.
+    """
 
     def __init__(self, codes_ND: Array) -> None:
+        self.codes_ND = codes_ND
         self.order_DN = np.argsort(np.ascontiguousarray(codes_ND.T), axis=1)
         self.sorted_DN = np.take_along_axis(np.ascontiguousarray(codes_ND.T), self.order_DN, axis=1)
         self.segments = _Segments(self.sorted_DN.ravel(), np.full(len(self.sorted_DN), codes_ND.shape[0]))
+        low_D, high_D = self.sorted_DN[:, 0], self.sorted_DN[:, -1]
+        self.left_to_liblinear = np.flatnonzero((low_D == high_D) | (np.maximum(-low_D, high_D) > LARGE))
 
 
 class _Segments:
@@ -211,19 +221,19 @@ def _accuracy_D(
     told_DN = np.stack(
         [np.argmax(np.outer(w_DC[d], x_N) + b_DC[d][:, None], axis=0) for d, x_N in enumerate(test_ND.T)]
     )
-    for d in np.flatnonzero(ranked.sorted_DN[:, 0] == ranked.sorted_DN[:, -1]):
-        told_DN[d] = _of_constant(ranked.sorted_DN[d], classes_N, test_ND[:, d])
+    for d in ranked.left_to_liblinear:
+        told_DN[d] = _of_liblinear(ranked.codes_ND[:, [d]], classes_N, test_ND[:, [d]])
     return (told_DN == test_N).mean(axis=1)
 
 
-def _of_constant(x_N: Array, classes_N: npt.NDArray[np.intp], test_N: Array) -> npt.NDArray[np.intp]:
-    """What a constant dimension tells, by liblinear: classes of one frequency tie there, and its rounding decides."""
+def _of_liblinear(x_N1: Array, classes_N: npt.NDArray[np.intp], test_N1: Array) -> npt.NDArray[np.intp]:
+    """What one dimension tells, by liblinear itself."""
     try:
         from sklearn.svm import LinearSVC
     except ImportError as cause:
         raise MissingExtra("scikit-learn", "metrics", "the metric sap") from cause
-    machine = LinearSVC(C=COST, class_weight="balanced", dual=False).fit(x_N[:, None], classes_N)
-    told_N: npt.NDArray[np.intp] = machine.predict(test_N[:, None])
+    machine = LinearSVC(C=COST, class_weight="balanced", dual=False, tol=1e-4, max_iter=1000).fit(x_N1, classes_N)
+    told_N: npt.NDArray[np.intp] = machine.predict(test_N1)
     return told_N
 
 
