@@ -28,6 +28,7 @@ from aerepr.errors import (
 from aerepr.rundir import checkpoint, tensors
 from aerepr.rundir.layout import RunDirectory
 from aerepr.training.loop import Trainer
+from aerepr.training.update import Update
 from aerepr.workflows.assemble import open_run
 from aerepr.workflows.train import summary, train
 from tests.training.conftest import metrics, same, weights
@@ -127,6 +128,7 @@ def test_a_finished_run_can_be_lengthened(run: Go) -> None:
     whole = run("whole", "train.steps=32")
     short = run("short")
     train(short, resume=True, sets=["train.steps=32"])
+    assert json.loads((short / "spec.resolved.json").read_text())["train"]["steps"] == 32
     assert all(torch.equal(weights(whole)[key], value) for key, value in weights(short).items())
 
 
@@ -358,11 +360,11 @@ def test_validation_and_training_are_told_apart_and_named(run: Go) -> None:
     assert valid["loss/total"] != valid["loss/total_sampled"]
 
 
-# An ever narrower likelihood costs more and more at the same error.
+# An ever narrower likelihood makes the same error cost more and more.
 RISING = 'train.schedules=[{target="model.likelihood.scale",kind="linear",from=1.0,to=0.05}]'
 
 
-@pytest.mark.parametrize(("sets", "best"), [((), 24), ((RISING,), 8)], ids=["falling", "rising"])
+@pytest.mark.parametrize(("sets", "best"), [((), 24), ((RISING,), 16)], ids=["falling", "rising"])
 def test_best_points_to_the_lowest_validation_loss_resumed_or_not(
     run: Go, monkeypatch: pytest.MonkeyPatch, sets: tuple[str, ...], best: int
 ) -> None:
@@ -375,6 +377,81 @@ def test_best_points_to_the_lowest_validation_loss_resumed_or_not(
     for one in (path, train(path.with_name("cut"), resume=True)):
         assert checkpoint.pointed(RunDirectory(one), "best") == f"step-{best:08d}"
         assert checkpoint.load(one / "checkpoints" / f"step-{best:08d}").state["best"] == losses[best]
+
+
+def test_validation_is_of_the_averaged_weights_with_the_same_noise_each_time(run: Go) -> None:
+    plain, averaged = metrics(run("a")), metrics(run("b", "train.ema=0.9"))
+    for first, second in zip(plain, averaged, strict=True):
+        if first["kind"] == "train":
+            assert first == second  # the average changes nothing of the training
+        else:
+            assert first["loss/total"] != second["loss/total"]
+            assert first["loss/total_sampled"] != second["loss/total_sampled"]
+    still = [record for record in metrics(run("c", "train.optimizer.lr=1e-30")) if record["kind"] == "valid"]
+    assert len(still) == 3
+    assert all({**record, "step": 0} == {**still[0], "step": 0} for record in still)
+    assert still[0]["loss/total"] == pytest.approx(still[0]["loss/distortion"] + 0.5 * still[0]["loss/kl"])
+
+
+def test_modules_are_in_training_mode_and_kernels_deterministic_at_every_step(
+    run: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, bool]] = []
+    one = Trainer._one
+
+    def patched(self: Trainer, phase: Any) -> None:
+        seen.append((self.system.training, torch.backends.cudnn.deterministic))
+        one(self, phase)
+
+    monkeypatch.setattr(Trainer, "_one", patched)
+    before = torch.backends.cudnn.deterministic
+    run("a")
+    assert seen == [(True, True)] * 24
+    assert torch.backends.cudnn.deterministic == before
+
+
+def test_each_phase_begins_an_epoch_and_second_batches_have_an_order_of_their_own(
+    run: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[list[int]]] = []
+    update = Update.run
+
+    def patched(self: Update, number: int, micro_batches: Any, learn: Any, size: int) -> None:
+        assert size == 140
+        drawn.append([rows.tolist() for rows in micro_batches[0]])
+        update(self, number, micro_batches, learn, size)
+
+    monkeypatch.setattr(Update, "run", patched)
+    run("a", "train.phases=[{steps=3},{steps=8}]", 'model.regularizers=[{name="factor_tc",width=4,depth=1}]')
+    for stream in (0, 1):
+        rows = [row for step in drawn[3:] for row in step[stream]]
+        assert len(rows) == len(set(rows)) == 128  # all whole batches of an epoch of 140 rows
+    assert all(set(first) != set(second) for first, second in drawn)
+
+
+def test_other_rows_as_many_as_before_are_refused_on_resume(
+    run: Go, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 12, raise_stop)
+    with pytest.raises(Stop):
+        run("cut", "data.subset={group=[0,1]}")
+    np.save(spec.parent / "y.npy", np.load(spec.parent / "y.npy")[::-1].copy())
+    groups = np.load(spec.parent / "y.npy")
+    # As many rows of both groups as before among those of the training split, elsewhere.
+    found = json.loads((spec.parent / "runs/cut/checkpoints/step-00000010/state.json").read_text())["rows"]
+    assert found[0] < len(groups)
+    with pytest.raises(CheckpointError, match="training rows are not those"):
+        train(spec.parent / "runs" / "cut", resume=True)
+
+
+def test_a_constant_feature_is_standardised_to_zero(spec: Path) -> None:
+    x = np.load(spec.parent / "x.npy")
+    x[:, 2] = 7.0
+    np.save(spec.parent / "x.npy", x)
+    path = train(spec, sets=["data.standardize=true"], run=spec.parent / "runs" / "a")
+    model = tensors.load(path / "model" / "model.safetensors")
+    assert (float(model["offset"][2]), float(model["scale"][2])) == (7.0, 1.0)
+    assert np.isfinite(metrics(path)[-1]["loss/total"])
 
 
 @pytest.mark.parametrize("target", ["model.regularizers.kl.weight=2.0", "model.likelihood.scale=0.5"])

@@ -265,6 +265,16 @@ def test_the_average_is_exchanged_and_put_back(small: Callable[..., Small]) -> N
     assert_close(update.average, average, rtol=0, atol=0)
 
 
+def test_a_step_knows_its_rows_its_noise_and_the_size_of_the_data(small: Callable[..., Small]) -> None:
+    problem = small()
+    rows = problem.rows(0)[0][0]
+    step = problem.update(problem.system()).step_over(rows, torch.tensor(3), "soft", "train", 140)
+    assert (step.mode, step.dataset_size, int(step.number)) == ("soft", 140, 3)
+    assert torch.equal(step.batch.rows, rows)
+    own = StepNoise(problem.spec.seed, torch.tensor(3), rows, "train")("a", "normal", (2,))
+    assert torch.equal(step.noise("a", "normal", (2,)), own)
+
+
 def test_the_global_generator_is_a_function_of_seed_step_and_rank(small: Callable[..., Small]) -> None:
     problem = small()
     states = []

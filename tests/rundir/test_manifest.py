@@ -1,0 +1,60 @@
+"""What a run says of itself: written with the spec last, read before anything else is done."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from aerepr import atomic
+from aerepr.errors import AereprError, RunDirectoryError
+from aerepr.rundir import layout, manifest
+from aerepr.rundir.layout import RunDirectory
+from aerepr.spec.read import spec_from_tables
+from aerepr.spec.run import RunSpec
+
+ENV = {"folder": "/somewhere", "packages": {}}
+
+
+@pytest.fixture
+def spec() -> RunSpec:
+    return spec_from_tables({"name": "a", "model": {"recipe": "VAE"}, "data": {"name": "rooms"}, "train": {"steps": 1}})
+
+
+def test_the_file_itself_is_kept_and_the_resolved_spec_beside_it(tmp_path: Path, spec: RunSpec) -> None:
+    run = RunDirectory(tmp_path)
+    manifest.write(run, spec, "# my words\n", ENV)
+    assert run.spec_toml.read_text() == "# my words\n"
+    assert manifest.read_spec(run) == spec
+    longer = spec.model_copy(update={"train": spec.train.model_copy(update={"steps": 9})})
+    manifest.rewrite_spec(run, longer)
+    assert manifest.read_spec(run) == longer
+    assert run.spec_toml.read_text() == "# my words\n"
+
+
+@pytest.mark.parametrize("file", ["spec.toml", "env.json", "spec.resolved.json"])
+def test_a_folder_is_a_run_once_its_manifest_is_whole(
+    tmp_path: Path, spec: RunSpec, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = atomic._flush
+
+    def full(path: Path) -> None:
+        if path.name.endswith(file):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(path)
+
+    monkeypatch.setattr(atomic, "_flush", full)
+    with pytest.raises(AereprError, match="disk is full"):
+        manifest.write(RunDirectory(tmp_path), spec, None, ENV)
+    assert not layout.is_run(tmp_path)
+
+
+def test_packages_that_are_not_here_are_named_but_for_code_without_a_package(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.env.write_text(json.dumps(ENV | {"packages": {"torch": "1.0", "no-such-a": "unpackaged"}}))
+    manifest.require_packages(run)
+    run.env.write_text(json.dumps(ENV | {"packages": {"no-such-b": "0.3"}}))
+    with pytest.raises(RunDirectoryError, match="pip install no-such-b==0.3"):
+        manifest.require_packages(run)
