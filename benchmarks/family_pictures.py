@@ -1,6 +1,6 @@
 """What each part of the latent decides, in four autoencoders: pictures of chunk hybridisation and of traversals.
 
-    python benchmarks/family_pictures.py --out DIR               about 17 minutes on two cores
+    python benchmarks/family_pictures.py --out DIR               about 11 minutes on two cores
 
 SAE-12, VLAE-12, AdaAE-12 and AE, with the same settings, on rooms; all have twelve latent dimensions. From the same test image
 each picture has four rows in which one quarter of the dimensions, from the first, is redrawn (figure 6a of the paper: every
@@ -27,7 +27,7 @@ from aerepr.spec.read import spec_from_tables
 ROOT = Path(__file__).resolve().parents[1]
 
 MODELS = ("SAE-12", "VLAE-12", "AdaAE-12", "AE")
-STEPS = 6000
+STEPS = 4000
 SETTINGS = (
     *("data.size=32", "model.encoder.width=32", "model.decoder.width=32"),
     *("model.encoder.nonlinearity=elu", "model.decoder.nonlinearity=elu"),
