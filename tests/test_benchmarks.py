@@ -119,6 +119,19 @@ def test_extrapolation_goes_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.
     assert cut == whole
 
 
+def test_evaluate_prints_the_seconds_of_every_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = script("evaluate", monkeypatch)
+    study.main(arguments(tmp_path, SMALL, "--rows", "60"))
+    lines = capsys.readouterr().out.splitlines()
+    seconds = {part: float(value) for _, part, value, _ in (line.split("|") for line in lines[2:] if line[:1] == "|")}
+    parts = {part.strip(): value for part, value in seconds.items()}
+    assert {"encoding, 60 examples", "encoding, in reconstruction", "reconstruction", "mig", "irs"} <= set(parts)
+    total = parts["**metrics, without encoding and dci** (at most 300)"]
+    assert parts["reconstruction"] <= total <= parts["everything, with loading, data and pictures"]
+
+
 def test_family_pictures_are_one_a_model_and_one_of_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[int]
 ) -> None:

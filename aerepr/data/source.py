@@ -21,6 +21,8 @@ from aerepr.kinds.step import Noise
 from aerepr.spec.data import DatasetSpec
 
 Split = Literal["train", "valid", "test"]
+# What numbers may be about: a split, or all of them together.
+Part = Literal["train", "valid", "test", "all"]
 Subset = Mapping[str, Sequence[int]]
 
 
@@ -56,13 +58,13 @@ class DataSource:
             frames=dataset.frames,
         )
 
-    def rows(self, split: Split, subset: Subset | None = None) -> np.ndarray:
-        """Row numbers of a split, sorted; under `subset` if given, else under the spec's own.
+    def rows(self, split: Part, subset: Subset | None = None) -> np.ndarray:
+        """Row numbers of a split (or of all), sorted; under `subset` if given, else under the spec's own.
 
         Raises:
             DataError: the subset names an unknown factor or class, or there is no factor table.
         """
-        rows = self._splits[split]
+        rows = self._splits[split] if split != "all" else np.unique(np.concatenate(list(self._splits.values())))
         subset = self.spec.subset if subset is None else subset
         if not subset:
             return rows
@@ -70,13 +72,17 @@ class DataSource:
             raise DataError(f"data.subset: {dict(subset)} needs a factor table, and this data set has none")
         return rows[np.isin(rows, self.dataset.factors.select(subset))]
 
-    def choice(self, split: Split, count: int | None, subset: Subset | None = None) -> np.ndarray:
-        """At most `count` rows of a split (None: all), drawn by `split_seed`: the same for every run on this data.
+    def choice(
+        self, split: Part, count: int | None, subset: Subset | None = None, seed: int | None = None
+    ) -> np.ndarray:
+        """At most `count` rows of a split (None: all), the same for every run on this data, in random order.
 
-        In random order. Subset and errors as for `rows`.
+        Args:
+            seed: of the draw, without replacement; None: `split_seed`. Subset and errors as for `rows`.
         """
         rows = self.rows(split, subset)
-        return rows[np.random.Generator(np.random.PCG64(self.spec.split_seed)).permutation(len(rows))[:count]]
+        generator = np.random.Generator(np.random.PCG64(self.spec.split_seed if seed is None else seed))
+        return rows[generator.permutation(len(rows))[:count]]
 
     def batch(self, rows: Tensor, noise: Noise | None = None) -> Batch:
         """One batch, on the device.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from aerepr.spec.base import ComponentSpec
 
 if TYPE_CHECKING:
+    import numpy as np
+
     # Metrics of arrays work without torch, which this would import.
     from aerepr.kinds.step import Mode
 
@@ -21,6 +24,12 @@ class Metric(ABC):
         modes: posterior modes it uses; `check` refuses it on a model whose posterior lacks one.
         supervised: whether a metric of codes reads factors; one that does not is given None where there are none.
         protocol: how the numbers come about, in one line; printed beside them.
+        on_request: why `aerepr evaluate` computes it only where it is named, such as "minutes"; empty: it is in the default
+            set, wherever the run has what it needs.
+        whole_grid: a metric of codes that asks for every combination of factors, once each, whatever rows are asked about:
+            a protocol that queries the data set. An instance may set it.
+        matrix: numbers (rows, columns), most of them in [0, 1], that say more than those of `compute`, which sets it on the
+            instance; `evaluate` makes a picture of them. NaN where there is nothing to say.
     """
 
     Spec: ClassVar[type[ComponentSpec]] = ComponentSpec
@@ -28,6 +37,9 @@ class Metric(ABC):
     modes: ClassVar[tuple[Mode, ...]] = ("represent",)
     supervised: ClassVar[bool] = True
     protocol: ClassVar[str]
+    on_request: ClassVar[str] = ""
+    whole_grid: bool = False
+    matrix: np.ndarray | None = None
 
     @abstractmethod
     def __init__(self, spec: ComponentSpec) -> None: ...
@@ -35,3 +47,11 @@ class Metric(ABC):
     @abstractmethod
     def compute(self, *subject: Any) -> dict[str, float]:
         """The numbers, keyed `metric.field`. Called without gradients; a metric that needs them turns them on."""
+
+    def remarks(self, numbers: Mapping[str, float]) -> list[str]:
+        """What the numbers show that a reader should be told, a sentence each, such as "3 of 12 dimensions have collapsed".
+
+        Args:
+            numbers: what `compute` gave.
+        """
+        return []

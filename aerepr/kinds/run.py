@@ -44,6 +44,9 @@ class Model(Protocol):
     def infer(self, step: Step) -> Step:
         """The step with parameters, distributions, codes and decoder output filled in."""
 
+    def denormalise(self, x: Tensor) -> Tensor:
+        """What the encoder sees, such as the data of a batch, in data units; images are the same in both."""
+
     def represent(self, batch: Batch) -> Tensor:
         """Codes (B, D) of a batch in `represent` mode."""
 
@@ -69,6 +72,24 @@ class RunView(Protocol):
     @property
     def sampler(self) -> Sampler:
         """The spec's sampler, fitted."""
+
+    def samplers(self) -> Mapping[str, Sampler]:
+        """Every installed sampler that fits this run, fitted to its codes, by name; its own with its own settings.
+
+        `hybrid` comes as `hybrid_variable` and `hybrid_dimension`, which are one object where each variable is a dimension;
+        `prior` is there only if the model was trained towards it.
+        """
+
+    def draw(self, sampler: Sampler, count: int, seed: int) -> Iterator[Tensor]:
+        """Decoded samples in data units, batch by batch: those that `aerepr sample` makes of this seed."""
+
+    def model_of(self, run: str) -> Model:
+        """The model of another finished run, named by its path, on the device of this one.
+
+        Raises:
+            RunDirectoryError: there is no such run, it has no model, or a file is damaged.
+            ShapeError: it takes data of another shape.
+        """
 
     @property
     def info(self) -> DataInfo: ...

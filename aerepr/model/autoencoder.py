@@ -49,6 +49,10 @@ class Autoencoder(nn.Module):
         """Data units to what the encoder sees; the identity unless the data is standardised."""
         return (x - self.offset) / self.scale if self.standardized else x
 
+    def denormalise(self, x: Tensor) -> Tensor:
+        """The inverse of `normalise`: what the encoder sees to data units."""
+        return x * self.scale + self.offset if self.standardized else x
+
     def draw(self, step: Step) -> Step:
         """Fill in the encoder's half of a step: parameters, distributions, code drawn in `step.mode`."""
         params_BDK = self.encoder(step.batch.first)
@@ -79,8 +83,7 @@ class Autoencoder(nn.Module):
 
     def decode(self, z_BD: Tensor) -> Tensor:
         """Decoded examples (B, *shape) in data units: the likelihood's mean."""
-        mean = self.likelihood.mean(self.decoder(z_BD))
-        return mean * self.scale + self.offset if self.standardized else mean
+        return self.denormalise(self.likelihood.mean(self.decoder(z_BD)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions of data in data units."""

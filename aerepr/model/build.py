@@ -43,7 +43,7 @@ def build_system(spec: RunSpec, info: DataInfo, registry: Registry | None = None
             for item in model.regularizers
         }
         objective = _build(ctx, "objective", model.objective, "model.objective")
-        return System(autoencoder, objective, regularizers)
+        return System(autoencoder, objective, regularizers, registry)
 
 
 def build_sampler(spec: RunSpec, system: System, info: DataInfo, registry: Registry | None = None) -> Sampler:

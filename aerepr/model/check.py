@@ -12,6 +12,7 @@ from aerepr.errors import AereprError, Problem, SpecError
 from aerepr.kinds.batch import Batch
 from aerepr.kinds.dataset import DataInfo
 from aerepr.kinds.distributions import has_density, is_comparable, is_factorised
+from aerepr.kinds.metric import Metric
 from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.step import Step, Term
 from aerepr.layers.exportable import Decode
@@ -68,7 +69,8 @@ def check(spec: RunSpec, info: DataInfo, registry: Registry | None = None, expor
     report.parameters = _parameters(system)
     report.layout = system.layout.sizes
     _push(spec, info, system, report)
-    _companions(spec, system, report, registry)
+    _metrics(spec, info, system, report, registry)
+    _companions(spec, system, report)
     _phases(spec, system, report)
     if not report.problems:
         _losses(spec, info, system, report)
@@ -181,18 +183,26 @@ def _phases(spec: RunSpec, system: System, report: Report) -> None:
             )
 
 
-def _companions(spec: RunSpec, system: System, report: Report, registry: Registry) -> None:
-    """Regularizers, objective and metrics, held against posterior and prior."""
-    for index, metric in enumerate(spec.evaluation.metrics):
-        missing = set(registry.load("metric", metric.name).modes) - set(system.model.posterior.modes)
+def _metrics(spec: RunSpec, info: DataInfo, system: System, report: Report, registry: Registry) -> None:
+    """Metrics computed during training, held against the posterior and what is known of the data."""
+    for index, item in enumerate(spec.evaluation.metrics):
+        component: type[Metric] = registry.load("metric", item.name)
+        missing = set(component.modes) - set(system.model.posterior.modes)
         if missing:
-            report.problems.append(
-                Problem(
-                    f"evaluation.metrics.{index}",
-                    f'"{metric.name}" needs the posterior modes {", ".join(sorted(missing))}, which '
-                    f'"{spec.model.posterior.name}" has not',
-                )
+            text = (
+                f'needs the posterior modes {", ".join(sorted(missing))}, which "{spec.model.posterior.name}" has not'
             )
+        elif component.needs == "runs":
+            text = "compares several runs; it cannot be computed of one"
+        elif component.needs == "codes" and component.supervised and not info.factors:
+            text = "needs ground-truth factors, and this data set has none: name its factors, or leave the metric out"
+        else:
+            continue
+        report.problems.append(Problem(f"evaluation.metrics.{index}", f'"{item.name}" {text}'))
+
+
+def _companions(spec: RunSpec, system: System, report: Report) -> None:
+    """Regularizers and objective, held against posterior and prior."""
     if spec.model.regularizers and not system.objective.regularizers:
         names = ", ".join(item.id for item in spec.model.regularizers)
         report.problems.append(

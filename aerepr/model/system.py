@@ -15,6 +15,7 @@ from aerepr.kinds.objective import Objective
 from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.step import Step, Term, Terms
 from aerepr.model.autoencoder import Autoencoder
+from aerepr.registry.registry import Registry
 
 # What `[[train.phases]] learn` may name.
 PARTS = ("encoder", "posterior", "prior", "decoder", "likelihood", "objective", "regularizers")
@@ -25,10 +26,15 @@ class System(nn.Module):
 
     Args:
         regularizers: id to (module, weight).
+        registry: where its components were found, and where samplers for it are.
     """
 
     def __init__(
-        self, model: Autoencoder, objective: Objective, regularizers: dict[str, tuple[Regularizer, float]]
+        self,
+        model: Autoencoder,
+        objective: Objective,
+        regularizers: dict[str, tuple[Regularizer, float]],
+        registry: Registry | None = None,
     ) -> None:
         super().__init__()
         taken = sorted(key for key in regularizers if hasattr(nn.ModuleDict(), key) or key in ("distortion", "total"))
@@ -37,6 +43,7 @@ class System(nn.Module):
                 Problem(f"model.regularizers.{key}", "this id means something else: set another `id`") for key in taken
             ]
             raise SpecError("spec", problems)
+        self.registry = registry or Registry()
         self.model = model
         self.objective = objective
         self.regularizers = nn.ModuleDict({key: module for key, (module, _) in regularizers.items()})

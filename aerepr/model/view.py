@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from aerepr.errors import DataError
+from aerepr.errors import AereprError, DataError, ShapeError
 from aerepr.kinds.batch import Batch
 from aerepr.kinds.dataset import DataInfo
+from aerepr.kinds.distributions import has_density
 from aerepr.kinds.layout import LatentLayout
 from aerepr.kinds.objective import Objective
 from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.sampler import Sampler
 from aerepr.kinds.step import Mode, Step
-from aerepr.layers.noise import StepNoise
+from aerepr.layers.noise import StepNoise, sample_noise
 from aerepr.model.autoencoder import Autoencoder
+from aerepr.model.build import build_sampler
+from aerepr.model.opened import open_system
 from aerepr.model.system import System
+from aerepr.rundir.layout import find
+from aerepr.spec.base import ComponentSpec
 from aerepr.spec.run import RunSpec
 
 Split = Literal["train", "valid", "test"]
+
+# Codes decoded at once.
+_BATCH = 256
 
 
 class View:
@@ -69,6 +78,68 @@ class View:
     def objective(self) -> Objective:
         objective: Objective = self.system.objective
         return objective
+
+    @property
+    def trained_to_prior(self) -> bool:
+        """Whether codes of the prior mean something to the decoder."""
+        # An objective that takes no regularizers may have its own way to the prior, so only the default kind is judged.
+        if self.spec.model.regularizers or not self.objective.regularizers:
+            return True
+        params_BDK = torch.zeros(1, self.layout.latent_dim, self.model.posterior.K)
+        with torch.no_grad():
+            return has_density(self.model.posterior(params_BDK.to(self._device)))
+
+    def fitted(self, sampler: ComponentSpec) -> Sampler:
+        """A sampler fitted to the codes of this run; the same spec gives the same sampler.
+
+        Raises:
+            SpecError, ShapeError: the sampler refuses the sizes, or the number of codes.
+        """
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            # A sampler may start from random values or fit by a random method; both follow the run's seed.
+            torch.manual_seed(self.spec.seed)
+            spec = self.spec.model_copy(update={"sampler": sampler})
+            found = build_sampler(spec, self.system, self.info, self.system.registry)
+            try:
+                found.fit(self.codes, self.layout, self.model.prior)
+            except ShapeError as cause:
+                raise ShapeError(f'sampler "{sampler.name}": {cause}') from cause
+        return found.to(self.codes.device).eval().requires_grad_(False)
+
+    def samplers(self) -> dict[str, Sampler]:
+        registry, own = self.system.registry, self.spec.sampler
+        found: dict[str, Sampler] = {}
+        for name in registry.names("sampler"):
+            if name == "prior" and not self.trained_to_prior:
+                continue
+            try:
+                defaults: type[ComponentSpec] = registry.load("sampler", name).Spec
+                spec = own if own.name == name else defaults.model_validate({"name": name})
+                found |= self._hybrids(spec) if name == "hybrid" else {name: self.fitted(spec)}
+            except (AereprError, ValueError):
+                continue  # a broken plugin, or a sampler that asks for settings, sizes or codes that are not given here
+        return found
+
+    def _hybrids(self, spec: ComponentSpec) -> dict[str, Sampler]:
+        by_variable = by_dimension = self.fitted(spec.model_copy(update={"unit": "variable"}))
+        if any(size > 1 for size in self.layout.sizes):
+            by_dimension = self.fitted(spec.model_copy(update={"unit": "dimension"}))
+        return {"hybrid_variable": by_variable, "hybrid_dimension": by_dimension}
+
+    def draw(self, sampler: Sampler, count: int, seed: int) -> Iterator[Tensor]:
+        z_ND = sampler(sample_noise(count, sampler.noise_dim, seed, sampler.noise))
+        for z_BD in z_ND.split(_BATCH):
+            yield self.model.decode(z_BD.to(self._device))
+
+    def model_of(self, run: str) -> Autoencoder:
+        found = open_system(find(Path("runs"), run), self.system.registry)
+        if found.info.shape != self.info.shape:
+            raise ShapeError(f"{run}: found a run on data of shape {found.info.shape}, expected {self.info.shape}")
+        return found.system.model.to(self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.system.parameters(), torch.empty(0)).device
 
     @property
     def regularizers(self) -> Mapping[str, Regularizer]:

@@ -14,11 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aerepr.errors import ShapeError, UsageError
-from aerepr.kinds.distributions import has_density
+from aerepr.errors import UsageError
 from aerepr.kinds.sampler import Sampler
 from aerepr.layers.noise import sample_noise
-from aerepr.model.build import build_sampler
 from aerepr.model.view import View
 from aerepr.registry.registry import Registry
 from aerepr.sampling.component import component_spec
@@ -93,42 +91,19 @@ def choose_sampler(
     Raises:
         UnknownComponent: no sampler of that name. SpecError: a setting is wrong.
         UsageError: the prior is asked of a model that was not trained towards it.
+        ShapeError: the sampler refuses the sizes, or the number of codes.
     """
     own = view.spec.sampler
     if not settings and name in (None, own.name):
         _refuse_untrained_prior(view, own.name)
         return own, view.sampler
     spec = component_spec(registry, "sampler", name or own.name, settings, base=own)
-    return spec, fit_sampler(view, spec, registry)
-
-
-def fit_sampler(view: View, spec: ComponentSpec, registry: Registry) -> Sampler:
-    """A sampler fitted to the codes a run keeps; the same spec gives the same sampler.
-
-    Raises:
-        UsageError: the prior is asked of a model that was not trained towards it.
-        SpecError, ShapeError: the sampler refuses the sizes, or the number of codes.
-    """
     _refuse_untrained_prior(view, spec.name)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        # A sampler may start from random values or fit by a random method; both follow the run's seed.
-        torch.manual_seed(view.spec.seed)
-        sampler = build_sampler(view.spec.model_copy(update={"sampler": spec}), view.system, view.info, registry)
-        try:
-            sampler.fit(view.codes, view.layout, view.model.prior)
-        except ShapeError as cause:
-            raise ShapeError(f'sampler "{spec.name}": {cause}') from cause
-    return sampler.eval().requires_grad_(False)
+    return spec, view.fitted(spec)
 
 
 def _refuse_untrained_prior(view: View, name: str) -> None:
-    # An objective that takes no regularizers may have its own way to the prior, so only the default kind is judged.
-    if name != "prior" or view.spec.model.regularizers or not view.objective.regularizers:
-        return
-    K = view.model.posterior.K
-    with torch.no_grad():
-        posterior = view.model.posterior(torch.zeros(1, view.layout.latent_dim, K))
-    if not has_density(posterior):
+    if name == "prior" and not view.trained_to_prior:
         raise UsageError(
             f'sampler "prior": this model was not trained towards a prior: its posterior '
             f'("{view.spec.model.posterior.name}") is deterministic and it has no regularizers, so codes of its prior '

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from aerepr.errors import AereprError
@@ -45,8 +46,7 @@ Schedulable = Annotated[float, Field(json_schema_extra={"schedulable": True})]
 def is_schedulable(spec: type[BaseModel], field: str) -> bool:
     """Whether `[[train.schedules]]` may target this field."""
     info = spec.model_fields.get(field)
-    extra = info.json_schema_extra if info is not None else None
-    return isinstance(extra, dict) and bool(extra.get("schedulable"))
+    return info is not None and _marked(info, "schedulable")
 
 
 # A file or folder named in a spec, relative to the spec file. Only its last part counts in the spec hash.
@@ -54,9 +54,15 @@ DataPath = Annotated[str, Field(json_schema_extra={"path": True})]
 
 
 def path_fields(spec: type[BaseModel]) -> list[str]:
-    """Names of the fields that hold a `DataPath`."""
-    extras = {name: info.json_schema_extra for name, info in spec.model_fields.items()}
-    return [name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("path")]
+    """Names of the fields that hold a `DataPath`, or may."""
+    return [name for name, info in spec.model_fields.items() if _marked(info, "path")]
+
+
+def _marked(info: FieldInfo, mark: str) -> bool:
+    """Whether a field is of a marked type. In `Marked | None` the mark is inside the union, out of pydantic's sight."""
+    inside = [note for part in get_args(info.annotation) for note in getattr(part, "__metadata__", ())]
+    extras = [getattr(note, "json_schema_extra", None) for note in (info, *inside)]
+    return any(isinstance(extra, dict) and bool(extra.get(mark)) for extra in extras)
 
 
 @dataclass(frozen=True)

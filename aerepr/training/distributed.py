@@ -29,8 +29,13 @@ class World:
         if size == 1:
             return cls()
         if not dist.is_initialized():
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            dist.init_process_group(cls.backend(device))
         return cls(dist.get_rank(), size)
+
+    @staticmethod
+    def backend(device: torch.device) -> str:
+        """How processes reach each other; `any` asks about the host, so processes on CUDA devices need both ways."""
+        return "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
 
     @property
     def is_first(self) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -96,13 +97,15 @@ class Numerics:
 def choose_device(asked: str) -> torch.device:
     """The device a spec asks for; `auto` takes the first of cuda, mps, cpu that is there.
 
+    Of several processes on one machine each takes the CUDA device of its number, unless the spec names one.
+
     Raises:
         UsageError: the device is not known or not there.
     """
     if asked == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        asked = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if asked == "cuda" and "LOCAL_RANK" in os.environ:
+        asked = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(asked)
         torch.empty(0, device=device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,18 +9,17 @@ import torch
 
 from aerepr.data.cache import cache_directory
 from aerepr.data.source import DataSource
-from aerepr.errors import AereprError, DataError, Problem, RunDirectoryError, SpecError
+from aerepr.errors import AereprError, DataError, Problem, SpecError
 from aerepr.kinds.batch import Batch
-from aerepr.kinds.dataset import DataContext, DataInfo, Dataset, FactorInfo, Progress, silent
-from aerepr.kinds.shape import DataShape
-from aerepr.model.build import build_sampler, build_system
+from aerepr.kinds.dataset import DataContext, Dataset, Progress, silent
+from aerepr.model.build import build_sampler
 from aerepr.model.check import Report, check
+from aerepr.model.opened import open_system
 from aerepr.model.view import Split, View
 from aerepr.registry.registry import Registry
-from aerepr.rundir import bundle, manifest, tensors
+from aerepr.rundir import manifest, tensors
 from aerepr.rundir.layout import RunDirectory
 from aerepr.spec.data import DatasetSpec
-from aerepr.spec.read import spec_from_json
 from aerepr.spec.run import RunSpec
 from aerepr.training import schedules
 
@@ -94,29 +92,6 @@ def _phase_problems(spec: RunSpec, source: DataSource) -> list[Problem]:
     return found
 
 
-def info_card(info: DataInfo) -> dict[str, object]:
-    """What a bundle keeps of the data set."""
-    return {
-        "kind": info.shape.kind,
-        "sizes": list(info.shape.sizes),
-        "train_size": info.train_size,
-        "factors": [[factor.name, factor.size] for factor in info.factors],
-        "labels": list(info.labels),
-        "frames": info.frames,
-    }
-
-
-def info_from_card(card: dict[str, object]) -> DataInfo:
-    """The inverse of `info_card`."""
-    return DataInfo(
-        shape=DataShape(card["kind"], tuple(card["sizes"])),  # type: ignore[arg-type]
-        train_size=int(card["train_size"]),  # type: ignore[call-overload]
-        factors=tuple(FactorInfo(name, size) for name, size in card["factors"]),  # type: ignore[attr-defined]
-        labels=tuple(card["labels"]),  # type: ignore[arg-type]
-        frames=int(card["frames"]),  # type: ignore[call-overload]
-    )
-
-
 def open_run(run: RunDirectory, registry: Registry | None = None, data: Path | None = None) -> View:
     """A finished run, put together from its own files alone.
 
@@ -129,22 +104,14 @@ def open_run(run: RunDirectory, registry: Registry | None = None, data: Path | N
         SpecError: a plugin it needs is not installed here.
     """
     registry = registry or Registry()
-    found = bundle.load(run)
-    manifest.require_packages(run)
-    spec = spec_from_json(json.dumps(found.spec), str(run.bundle / "spec.json"), registry)
-    try:
-        info = info_from_card(found.card["data"])
-    except (KeyError, TypeError, ValueError) as cause:
-        raise RunDirectoryError(f"{run.bundle / 'card.json'}: damaged: what it says of the data: {cause!r}") from cause
-    system = build_system(spec, info, registry)
-    sampler = build_sampler(spec, system, info, registry)
-    tensors.restore(system.model, found.model, str(run.bundle / "model.safetensors"))
+    opened = open_system(run, registry)
+    spec, info, system, found = opened.spec, opened.info, opened.system, opened.bundle
     tensors.restore(_rest(system), found.objective, str(run.bundle / "objective.safetensors"))
+    sampler = build_sampler(spec, system, info, registry)
     codes = found.codes["codes"]
     # Fitting gives the buffers their sizes; the saved ones then take their place.
     sampler.fit(codes, system.layout, system.model.prior)
     tensors.restore(sampler, found.sampler, str(run.bundle / "sampler.safetensors"))
-    system.eval().requires_grad_(False)
     sampler.eval().requires_grad_(False)
     view = View(spec, system, sampler, info, codes, found.gallery.get("x", torch.empty(0, *info.shape.sizes)))
     view.set_source(lambda split: _batches(run, registry, view, split, data))

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
 from aerepr import atomic
-from aerepr.data.source import Split
-from aerepr.errors import UsageError
-from aerepr.evaluation.evaluate import ROWS, Selection, metrics, over
-from aerepr.registry.registry import Registry
-from aerepr.sampling.component import component_spec, parse_sets
+from aerepr.data.source import Part
+from aerepr.errors import AereprError, DataError, UsageError
+from aerepr.evaluation.asked import default_names, metric_specs
+from aerepr.evaluation.evaluate import ROWS, Outcome, Result, Selection, Told, measure, unheard, varying
+from aerepr.evaluation.sheet import cells, sheet
+from aerepr.kinds.dataset import Progress, silent
+from aerepr.sampling.component import parse_sets
+from aerepr.sampling.pictures import save_png
 from aerepr.spec.base import ComponentSpec
-from aerepr.spec.run import RunSpec
 from aerepr.workflows.assemble import run_source
 from aerepr.workflows.load import load
-
-# What is computed if nothing is named, with the metrics of the spec's own `[evaluation]`.
-DEFAULT = ("reconstruction",)
 
 # Longer names of files are cut, and told apart by a hash.
 _LONGEST_NAME = 80
@@ -32,40 +33,58 @@ def evaluate(
     *,
     runs: str | Path = "runs",
     names: Sequence[str] | None = None,
-    split: Split = "test",
+    split: Part = "test",
     subset: Sequence[str] | Mapping[str, Sequence[int]] = (),
     rows: int | None = ROWS,
+    seed: int | None = None,
+    resamples: int = 0,
     folder: str | Path | None = None,
     sets: Sequence[str] = (),
+    told: Told = unheard,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """`aerepr evaluate`: compute metrics and write them to `evaluation/<split>[-<subset>].json` in the run.
 
     What that file holds of other metrics stays, as long as it is of the same weights.
 
     Args:
-        names: metrics; None: `DEFAULT` and those of the spec.
-        subset: class indices by factor, or texts such as "shape=[2]"; instead of the spec's `data.subset`.
-        rows: at most so many, a seeded choice; None: all.
+        names: "metric" or "metric@protocol"; None: every metric that is not for requests alone, those of the spec, and a
+            picture of examples, reconstructions and samples beside the numbers.
+        split: or "all", the whole data set. subset: class indices by factor, or texts such as "shape=[2]"; instead of the
+            spec's `data.subset`. rows: at most so many, a seeded choice; None: all.
+        seed: of that choice, of what metrics draw and of intervals; None: `data.split_seed`, and what metrics say.
+        resamples: of the bootstrap of metrics of codes; 0: no intervals.
         folder: where the spec's data paths start, if they moved. sets: settings, each "metric.key=value".
+        told: is told of work that takes long. progress: of each metric that is done.
 
     Returns:
-        `run`, `out`, `spec_hash`, `step`, `split`, `subset`, `rows`, `of` (rows there are), `metrics` ("metric.field" to
-        number), `protocol` (metric to how its numbers come about).
+        `run`, `out`, `pictures` (what is shown to the file), `spec_hash`, `step`, `split`, `subset`, `rows`, `of` (rows there
+        are), `metrics` ("metric.field" to number; an infinite one is a text, as JSON has none), `intervals` (the same to
+        [low, high]), `factors` (names that metrics of codes were given), `left_out` (the other factors, to the reason);
+        by metric: `groups` (the keys of its numbers), `protocol` (how they come about), `remarks`, `refused` (why it is not
+        defined on this run), `on_request` (why it is not in the default set); `named` (whether `names` were given);
+        `perf`: `encode_seconds` by what was encoded, and `seconds` of metrics without them.
 
     Raises:
         UsageError: split, subset, rows or a metric cannot be meant. UnknownComponent: no such metric.
-        SpecError: a setting is wrong. DataError: the data is not at hand. RunDirectoryError: no such run.
+        SpecError: a setting is wrong. RunDirectoryError: no such run.
+        DataError: the data is not at hand, or none of the metrics named is defined on it.
     """
-    if split not in get_args(Split):
-        raise UsageError(f'split: expected {", ".join(get_args(Split))}, got "{split}"')
-    if rows is not None and rows < 1:
-        raise UsageError(f"rows: expected 1 or more, got {rows}")
+    if split not in get_args(Part):
+        raise UsageError(f'split: expected {", ".join(get_args(Part))}, got "{split}"')
+    for key, value, least in (("rows", rows, 1), ("seed", seed, 0)):
+        if value is not None and value < least:
+            raise UsageError(f"{key}: expected {least} or more, got {value}")
     opened = load(run, runs, folder)
-    specs = _specs(opened.spec, opened.registry, names, parse_sets(sets))
-    selection = Selection(split, _classes(subset), rows)
+    specs = metric_specs(opened.registry, opened.spec.evaluation.metrics, names, parse_sets(sets), seed)
+    selection = Selection(split, _classes(subset), rows, seed)
     source = run_source(opened.directory, opened.view, opened.registry, opened.data)
+    outcome = measure(
+        opened.view, source, selection, specs, opened.registry, resamples=resamples, told=told, progress=progress
+    )
+    if not outcome.results:
+        raise _refusal(outcome)
     chosen = selection.rows(source)
-    found = metrics(over(opened.view, source, chosen), specs, opened.registry)
     counts = {"rows": len(chosen), "of": len(source.rows(split, selection.subset))}
     card = json.loads((opened.directory.bundle / "card.json").read_text(encoding="utf-8"))
     of = {
@@ -74,36 +93,62 @@ def evaluate(
         "split": split,
         "subset": {name: list(classes) for name, classes in (selection.subset or opened.spec.data.subset).items()},
     }
-    protocol = {spec.name: opened.registry.load("metric", spec.name).protocol for spec in specs}
-    computed = {
-        spec.name: {
-            **counts,
-            "settings": spec.model_dump(mode="json", by_alias=True, exclude={"name"}, exclude_none=True),
-            "protocol": protocol[spec.name],
-            "numbers": {key: value for key, value in found.items() if key.startswith(f"{spec.name}.")},
-        }
-        for spec in specs
-    }
     out = opened.directory.product("evaluation") / f"{_file_name(selection)}.json"
-    kept = _kept(out, of)
-    atomic.write_text(out, json.dumps({**of, "metrics": {**kept, **computed}}, indent=2) + "\n")
-    return {"run": str(opened.path), "out": str(out), **of, **counts, "metrics": found, "protocol": protocol}
+    computed = {label: counts | _kept_of(specs[label], result) for label, result in outcome.results.items()}
+    atomic.write_text(out, json.dumps({**of, "metrics": {**_kept(out, of), **computed}}, indent=2) + "\n")
+    shown = {label: cells(result.matrix) for label, result in outcome.results.items() if result.matrix is not None}
+    samples = sheet(opened.view, source, chosen, seed or 0) if names is None else None
+    if samples is not None:
+        shown["samples"] = samples
+    pictures = {name: out.with_name(f"{out.stem}-{name}.png") for name in shown}
+    for name, pixels in shown.items():
+        save_png(pictures[name], pixels)
+    columns, left_out = varying(source, chosen)
+    return {
+        "run": str(opened.path),
+        "out": str(out),
+        "pictures": {name: str(path) for name, path in pictures.items()},
+        **of,
+        **counts,
+        "factors": [opened.view.info.factors[column].name for column in columns],
+        "left_out": left_out,
+        "metrics": {key: value for one in computed.values() for key, value in one["numbers"].items()},
+        "intervals": {key: ends for one in computed.values() for key, ends in one.get("intervals", {}).items()},
+        "groups": {label: list(one["numbers"]) for label, one in computed.items()},
+        "protocol": {label: one["protocol"] for label, one in computed.items()},
+        "remarks": {label: result.remarks for label, result in outcome.results.items() if result.remarks},
+        "refused": {label: str(cause) for label, cause in outcome.refused.items()},
+        "on_request": default_names(opened.registry)[1] if names is None else {},
+        "named": names is not None,
+        "perf": {
+            "encode_seconds": outcome.encode_seconds,
+            "seconds": {label: result.seconds for label, result in outcome.results.items()},
+        },
+    }
 
 
-def _specs(
-    spec: RunSpec, registry: Registry, names: Sequence[str] | None, settings: Mapping[str, Any]
-) -> list[ComponentSpec]:
-    """The metrics' tables: the settings given, on top of those of the spec's `[evaluation]`."""
-    own = {item.name: item for item in spec.evaluation.metrics}
-    wanted = list(dict.fromkeys([*DEFAULT, *own] if names is None else names))
-    if not wanted:
-        raise UsageError(f"name at least one metric; installed: {', '.join(registry.names('metric'))}")
-    for name, given in settings.items():
-        if name not in wanted or not isinstance(given, Mapping):
-            raise UsageError(
-                f"--set {name}: expected metric.key=value with one of the metrics computed: {', '.join(wanted)}"
-            )
-    return [component_spec(registry, "metric", name, settings.get(name, {}), own.get(name)) for name in wanted]
+def _kept_of(spec: ComponentSpec, result: Result) -> dict[str, Any]:
+    """What the file holds of one metric."""
+    found: dict[str, Any] = {
+        "settings": spec.model_dump(mode="json", by_alias=True, exclude={"name"}, exclude_none=True),
+        "protocol": result.protocol,
+        "numbers": {key: _strict(value) for key, value in result.numbers.items()},
+        "perf": {"seconds": result.seconds},
+    }
+    if result.intervals:
+        found["intervals"] = {key: [*map(_strict, asdict(ends).values())] for key, ends in result.intervals.items()}
+    return found
+
+
+def _strict(value: float) -> float | str:
+    # JSON has no infinity.
+    return value if math.isfinite(value) else str(value)
+
+
+def _refusal(outcome: Outcome) -> AereprError:
+    if len(outcome.refused) == 1:
+        return next(iter(outcome.refused.values()))
+    return DataError("; ".join(f"{label}: {cause}" for label, cause in outcome.refused.items()))
 
 
 def _classes(subset: Sequence[str] | Mapping[str, Sequence[int]]) -> dict[str, list[int]] | None:

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from aerepr.data.source import Part
 from aerepr.errors import UsageError
 from aerepr.evaluation import evaluate
+from aerepr.evaluation.asked import metric_specs
 from aerepr.export.write import export_run
 from aerepr.kinds.layout import LatentLayout
-from aerepr.model.view import Split, View
+from aerepr.model.view import View
 from aerepr.registry.registry import Registry
 from aerepr.rundir import layout, manifest
 from aerepr.rundir.layout import RunDirectory
@@ -139,25 +141,33 @@ class Run:
 
     def evaluate(
         self,
-        metrics: Sequence[str] = ("reconstruction",),
-        split: Split = "test",
+        metrics: Sequence[str] | None = None,
+        split: Part = "test",
         subset: Mapping[str, Sequence[int]] | None = None,
         rows: int | None = evaluate.ROWS,
+        seed: int | None = None,
     ) -> dict[str, float]:
         """Metrics of the run, "metric.field" to number; needs its data set.
 
         Args:
-            subset: class indices by factor, instead of the spec's `data.subset`.
+            metrics: "metric" or "metric@protocol"; None: all that are defined on this run but those for requests alone,
+                with those of its spec.
+            split: or "all". subset: class indices by factor, instead of the spec's `data.subset`.
             rows: at most so many, a seeded choice; None: all.
+            seed: of that choice and of what metrics draw; None: `data.split_seed`, and what metrics say.
 
         Raises:
             UnknownComponent: no metric of that name. DataError: the data set is not at hand, or lacks factors.
             UsageError: no such rows, or a metric that this model cannot have.
         """
-        specs = [self.registry.load("metric", name).Spec(name=name) for name in metrics]
+        specs = metric_specs(self.registry, self.spec.evaluation.metrics, metrics, seed=seed)
         source = run_source(self.directory, self.view, self.registry, self.data)
-        chosen = evaluate.Selection(split, subset, rows).rows(source)
-        return evaluate.metrics(evaluate.over(self.view, source, chosen), specs, self.registry)
+        selection = evaluate.Selection(split, subset, rows, seed)
+        outcome = evaluate.measure(self.view, source, selection, specs, self.registry)
+        if metrics is not None:
+            for cause in outcome.refused.values():
+                raise cause
+        return outcome.numbers
 
     def export(
         self,

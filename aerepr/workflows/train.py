@@ -12,9 +12,11 @@ import torch
 from aerepr.data.source import DataSource
 from aerepr.errors import Interrupted, Problem, SpecError, UsageError
 from aerepr.evaluation import evaluate
+from aerepr.evaluation.asked import label
 from aerepr.kinds.logger import Logger
 from aerepr.kinds.sampler import Sampler
 from aerepr.model.build import build_sampler, build_system
+from aerepr.model.opened import info_card
 from aerepr.model.system import System
 from aerepr.model.view import View
 from aerepr.registry.registry import Registry
@@ -28,7 +30,7 @@ from aerepr.training import precision, record
 from aerepr.training.distributed import World
 from aerepr.training.loop import Trainer, Watcher
 from aerepr.workflows import branch as branching
-from aerepr.workflows.assemble import check_spec, info_card, open_source, require, rest_state
+from aerepr.workflows.assemble import check_spec, open_source, require, rest_state
 from aerepr.workflows.branch import Branch
 
 # What `--set` may change when a run is continued.
@@ -224,11 +226,16 @@ def _train(
     system = build_system(spec, source.info, registry)
     precision.prepare(system, numerics)
     sampler = build_sampler(spec, system, source.info, registry)
-    metrics = spec.evaluation.metrics if spec.evaluation.every else []
+    metrics = {label(item): item for item in spec.evaluation.metrics} if spec.evaluation.every else {}
 
     def measure(step: int) -> dict[str, float]:
-        view = _view(spec, system, sampler, source)
-        return evaluate.metrics(evaluate.over(view, source, evaluate.Selection().rows(source)), metrics, registry)
+        found = evaluate.measure(
+            _view(spec, system, sampler, source), source, evaluate.Selection(), metrics, registry, told=recorder.message
+        )
+        for name, cause in found.refused.items():
+            # Such as codes that have collapsed so early: no reason to stop.
+            recorder.message(f"step {step}: {name} is not computed: {cause}")
+        return found.numbers
 
     if numerics.warning is not None:
         recorder.message(numerics.warning)

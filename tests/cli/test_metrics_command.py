@@ -98,7 +98,7 @@ def test_codes_and_factors_in_one_npz(aerepr, files):
 def test_without_factors_only_what_needs_none(aerepr, files):
     done = aerepr("metrics", "--codes", "z.npy", "--json")
     assert done.exit_code == 0, done.stderr
-    assert {key.partition(".")[0] for key in json.loads(done.stdout)} == {"total_correlation"}
+    assert {key.partition(".")[0] for key in json.loads(done.stdout)} == {"active_units", "total_correlation"}
     done = aerepr("metrics", "--codes", "z.npy", "--only", "mig")
     assert done.exit_code == 1
     assert "needs ground-truth factors" in done.stderr

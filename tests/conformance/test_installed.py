@@ -25,6 +25,9 @@ EXAMPLES = {
     "npz": {"path": "arrays.npz", "images": "images", "factors": "latents"},
 }
 
+# What needs a file that cannot be made here; its checks are skipped, and tests/builtin/metrics/test_fid.py tests it.
+NEEDS_FILES = {("metric", "fid")}
+
 # Settings that make another function of a component than its defaults do.
 VARIANTS = [
     ("decoder", "structural", {"width": 8, "variables": 2}),
@@ -46,7 +49,8 @@ VARIANTS = [
 def test_conforms(kind: str, name: str, files: Path):
     example = EXAMPLES.get(name) if kind == "dataset" else None
     results = check_component(kind, name, REGISTRY, example=example, folder=files)
-    assert [f"{result.check}: {result.message}" for result in results if not result.passed] == []
+    missed = [result for result in results if not (result.passed or (result.skipped and (kind, name) in NEEDS_FILES))]
+    assert [f"{result.check}: {result.message}" for result in missed] == []
 
 
 @pytest.mark.parametrize(("kind", "name", "example"), VARIANTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from aerepr.data.cache import cache_directory
 from aerepr.data.decoded import Memory, open_images
 from aerepr.data.held import HeldDataset
 from aerepr.data.npz import find_npz
+from aerepr.errors import UsageError
 from aerepr.kinds.dataset import DataContext
 from aerepr.layers.conv import stencil2x
 from aerepr.layers.noise import StepNoise
@@ -22,6 +24,7 @@ from aerepr.rundir import tensors
 from aerepr.spec.read import spec_from_tables
 from aerepr.spec.training import TrainSpec
 from aerepr.training import precision
+from aerepr.training.distributed import World
 from aerepr.training.loop import Trainer
 from aerepr.workflows.load import load
 from aerepr.workflows.train import train
@@ -126,3 +129,25 @@ def test_auto_is_what_passed_its_check(tmp_path: Path) -> None:
     found = precision.resolve(TrainSpec(steps=1), True, torch.device("cuda")).record()
     assert resolved == found
     assert resolved["precision"] == ("tf32" if resolved["check"] and resolved["check"]["passed"] else "fp32")
+
+
+def test_each_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = torch.cuda.device_count() - 1
+    monkeypatch.setenv("LOCAL_RANK", str(last))
+    assert precision.choose_device("auto") == precision.choose_device("cuda") == torch.device(f"cuda:{last}")
+    monkeypatch.setenv("LOCAL_RANK", str(last + 1))
+    with pytest.raises(UsageError, match=f"cuda:{last + 1}"):
+        precision.choose_device("cuda")
+
+
+def test_a_group_on_cuda_carries_tensors_of_the_device_and_flags_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for key, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(key, value)
+    torch.distributed.init_process_group(World.backend(torch.device("cuda")))
+    try:
+        torch.distributed.all_reduce(torch.ones((), device="cuda"))
+        torch.distributed.all_reduce(torch.ones(()))
+    finally:
+        torch.distributed.destroy_process_group()

@@ -82,3 +82,13 @@ def test_a_spec_written_as_toml_or_json_and_read_again_is_itself(recipe):
     assert again.hash() == spec.hash()
     assert to_toml(again.tables()) == text
     assert spec_from_json(spec.model_dump_json(by_alias=True, exclude_none=True), "spec") == spec
+
+
+def test_folders_of_files_do_not_count_in_the_hash_but_their_names_do():
+    def digest(images, labels):
+        data = {"name": "idx", "images": images, "labels": labels}
+        return spec_from_tables({"name": "a", "model": {"recipe": "AE"}, "data": data, "train": {"steps": 1}}).hash()
+
+    here = digest("here/images.gz", "here/labels.gz")
+    assert digest("/there/images.gz", "../labels.gz") == here
+    assert digest("here/images.gz", "here/others.gz") != here

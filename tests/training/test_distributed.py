@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from aerepr.rundir import checkpoint
+from aerepr.rundir.layout import RunDirectory
 from aerepr.workflows.train import train
 from tests.training.conftest import metrics, weights
 
@@ -47,3 +52,40 @@ def test_two_processes_equal_one(spec: Path, sets: tuple[str, ...]) -> None:
     for first, second in zip(metrics(alone), metrics(next(runs.glob("small/*"))), strict=True):
         assert second.pop("kind") == first.pop("kind")
         assert second == pytest.approx(first, rel=1e-3, abs=1e-4)
+
+
+def test_a_signal_to_one_process_stops_both_and_is_saved(spec: Path) -> None:
+    runs = spec.parent / "runs"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "aerepr", "train", str(spec), "--runs", str(runs), "--set", "train.steps=1000000"]
+    both = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | group | {"RANK": str(rank)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for rank in range(2)
+    ]
+    try:
+        limit = time.monotonic() + 120
+        while not list(runs.glob("small/*/checkpoints/last")):
+            assert time.monotonic() < limit
+            assert all(one.poll() is None for one in both), both[0].communicate()[1]
+            time.sleep(0.1)
+        both[1].send_signal(signal.SIGTERM)
+        codes = [one.wait(60) for one in both]
+    finally:
+        for one in both:
+            one.kill()
+            one.communicate()
+    assert codes == [143, 143]
+    (path,) = runs.glob("small/*")
+    run = RunDirectory(path)
+    assert run.state == "interrupted"
+    found, passed_over = checkpoint.load_last(run)
+    assert found is not None
+    assert not passed_over

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from aerepr.data.splits import split_rows
 from aerepr.errors import DataError, SpecError, UnknownComponent, UsageError
 from aerepr.kinds.metric import Metric
 from aerepr.kinds.run import RunView
+from aerepr.metrics import beta_vae_generative, factor_vae_generative, mig
 from aerepr.spec.base import ComponentSpec
 from aerepr.spec.read import spec_from_tables
 from aerepr.workflows.evaluate import evaluate
@@ -63,12 +67,33 @@ class Unsupervised(Codes):
     supervised = False
 
 
-METRICS = (Rows, Codes, Unsupervised)
+class Dear(Codes):
+    """Computed only where it is named."""
+
+    on_request = "takes a week"
+
+    def remarks(self, numbers: Mapping[str, float]) -> list[str]:
+        return [f"{numbers['dear.rows']:.0f} rows are many"]
+
+
+class Between(Codes):
+    """Of several runs: never of one."""
+
+    needs = "runs"
+
+
+class Soft(Rows):
+    """Of a posterior that the tiny run has not."""
+
+    modes = ("soft",)
+
+
+METRICS = (Rows, Codes, Unsupervised, Dear, Between, Soft)
 
 
 @pytest.fixture
 def run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy to write into, and three metrics more than are installed."""
+    """A copy to write into, and metrics more than are installed."""
     monkeypatch.setitem(sys.modules, "metrics_of_a_test", sys.modules[__name__])
     announced = ",".join(f"metrics:{one.__name__.lower()}=metrics_of_a_test:{one.__name__}" for one in METRICS)
     monkeypatch.setenv("AEREPR_PLUGINS", announced)
@@ -109,14 +134,158 @@ def test_rows_are_a_choice_that_runs_share(run: Path) -> None:
 
 
 def test_the_numbers_are_those_of_the_model(run: Path, tiny_data: Path) -> None:
-    done = evaluate(run)
+    done = evaluate(run, names=["reconstruction", "mig"])
     test = split_rows(200)["test"]
     images = np.load(tiny_data)["images"][test]
     expected = float(((images / 255 - load(run).reconstruct(images)) ** 2).mean())
     assert done["metrics"]["reconstruction.mse"] == pytest.approx(expected, rel=1e-5)
-    assert set(done["metrics"]) == {"reconstruction.mse", "reconstruction.bce"}
-    assert load(run).evaluate() == done["metrics"]
+    assert {key.partition(".")[0] for key in done["metrics"]} == {"reconstruction", "mig"}
+    order = np.random.Generator(np.random.PCG64(0)).permutation(len(test))
+    gap = mig(load(run).encode(images)[order], classes(tiny_data)[test][order]).score
+    assert done["metrics"]["mig.score"] == pytest.approx(gap, abs=1e-6)
+    assert load(run).evaluate(["reconstruction", "mig"]) == done["metrics"]
     assert load(run).evaluate(["rows"], "valid", {"width": [0]}, 3)["rows.count"] == 3
+
+
+def test_the_default_set_is_what_the_run_has_what_it_takes_for(run: Path) -> None:
+    done = evaluate(run, split="all")
+    assert {"reconstruction", "mig", "sap", "irs", "rows", "codes", "total_correlation"} <= set(done["groups"])
+    assert done["on_request"]["dear"] == "takes a week"
+    assert "dci" in done["on_request"]
+    for name in ("dci", "dear", "between", "soft"):
+        assert not any(key.startswith(f"{name}.") for key in done["metrics"])
+    assert 'needs the posterior modes soft, and posterior "deterministic" has' in done["refused"]["soft"]
+    assert set(done["protocol"]) == set(done["groups"]) == set(done["perf"]["seconds"])
+    assert not set(done["refused"]) & set(done["groups"])
+    # Metrics of codes share one pass; those of runs encode for themselves, which is not counted as theirs.
+    encoded = done["perf"]["encode_seconds"]
+    assert {"200 examples", "in reconstruction"} <= set(encoded)
+    assert "in mig" not in encoded
+    assert all(seconds >= 0 for seconds in [*encoded.values(), *done["perf"]["seconds"].values()])
+    stored = json.loads((run / "evaluation" / "all.json").read_text())["metrics"]
+    assert {key: value for one in stored.values() for key, value in one["numbers"].items()} == done["metrics"]
+    assert load(run).evaluate(split="all") == done["metrics"]
+    # A row of 16x16 images, six times as large, for data, reconstruction and each sampler the run can have.
+    assert done["pictures"]["samples"] == str(run / "evaluation" / "all-samples.png")
+    assert np.asarray(Image.open(done["pictures"]["samples"])).shape[0] == 5 * 98 + 2
+    # Four dimensions against each other.
+    matrix = np.asarray(Image.open(done["pictures"]["latent_responses"]))
+    assert matrix.shape[0] == 4 * 26 + 2
+    assert len(np.unique(matrix)) > 10
+
+
+def test_what_is_named_may_be_dear_and_says_what_it_saw(run: Path) -> None:
+    done = evaluate(run, names=["dear", "rows"])
+    assert done["metrics"]["dear.rows"] == 40
+    assert done["remarks"] == {"dear": ["40 rows are many"]}
+    assert (done["pictures"], done["on_request"]) == ({}, {})
+
+
+def test_what_is_named_and_not_defined_leaves_the_others_on_file(run: Path) -> None:
+    done = evaluate(run, names=["rows", "between", "soft"])
+    assert set(done["refused"]) == {"between", "soft"}
+    assert done["refused"]["between"] == 'metric "between" compares several runs; it cannot be computed of one'
+    assert set(json.loads((run / "evaluation" / "test.json").read_text())["metrics"]) == {"rows"}
+    with pytest.raises(UsageError, match="compares several runs"):
+        evaluate(run, names=["between"])
+    with pytest.raises(DataError, match=r"between: .*; soft: "):
+        evaluate(run, names=["between", "soft"])
+    with pytest.raises(UsageError, match="compares several runs"):
+        load(run).evaluate(["rows", "between"])
+
+
+def test_the_splits_together_and_other_choices_of_rows(run: Path) -> None:
+    done = evaluate(run, names=["rows"], split="all")
+    assert (done["rows"], done["of"], done["metrics"]["rows.sum"]) == (200, 200, 199 * 100)
+    assert done["out"] == str(run / "evaluation" / "all.json")
+    sums = [evaluate(run, names=["rows"], rows=20, seed=seed)["metrics"]["rows.sum"] for seed in (0, 1, 1, 2)]
+    assert sums[1] == sums[2]
+    assert len(set(sums)) == 3
+
+
+def test_a_seed_is_of_what_metrics_draw_too(run: Path) -> None:
+    first, again, other = (
+        evaluate(run, names=["factor_vae"], split="all", rows=None, seed=seed)["metrics"]["factor_vae.score"]
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    told = evaluate(run, names=["sap"], split="all", seed=4, rows=90, sets=["sap.train_rows=50"])["protocol"]["sap"]
+    assert told.endswith(
+        "90 of 200 rows of the whole data set, drawn without replacement (seed 4), the first 50 are train rows"
+    )
+
+
+def test_intervals_are_of_metrics_of_codes_and_follow_the_seed(run: Path) -> None:
+    asked = {"names": ["mig", "reconstruction", "sap"], "split": "all", "rows": 40}
+    first, again = (evaluate(run, **asked, resamples=4, seed=1) for _ in range(2))
+    assert set(first["intervals"]) == {"mig.score"}
+    low, high = first["intervals"]["mig.score"]
+    assert low < first["metrics"]["mig.score"] < high
+    assert first["intervals"] == again["intervals"]
+    # Of 26 train rows drawn again, some class is missing: the number stays, and the interval says why it is not there.
+    assert "sap.score" in first["metrics"]
+    assert "no interval: resample" in first["remarks"]["sap"][0]
+    stored = json.loads((run / "evaluation" / "all.json").read_text())["metrics"]
+    assert stored["mig"]["intervals"] == first["intervals"]
+
+
+def test_factors_that_a_subset_holds_are_left_out(run: Path, tiny_data: Path) -> None:
+    done = evaluate(run, names=["mig"], split="all", subset=["width=[1]"])
+    assert done["factors"] == ["column", "row"]
+    assert done["left_out"] == {"width": "it has one value in these rows"}
+    found = classes(tiny_data)
+    rows = np.flatnonzero(found[:, 2] == 1)
+    gap = mig(load(run).encode(np.load(tiny_data)["images"][rows]), found[rows, :2]).score
+    assert done["metrics"]["mig.score"] == pytest.approx(gap, abs=1e-6)
+    subset = [f"{name}=[{value}]" for name, value in zip(("column", "row", "width"), found[0], strict=True)]
+    with pytest.raises(DataError, match="in these rows none is known and varies"):
+        evaluate(run, names=["mig"], split="all", subset=subset)
+
+
+def test_generative_protocols_ask_for_the_whole_grid_and_tell_its_cost(run: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    message = "found 200 rows, expected each of the 108 combinations of 6 x 6 x 3 values once"
+    with pytest.raises(DataError, match=message):
+        evaluate(run, names=["factor_vae@generative"], told=said.append)
+    assert said == []
+    grid = np.array(list(product(range(6), range(6), range(3))))
+    images = np.zeros((len(grid), 16, 16, 1), np.uint8)
+    for image, (column, row, width) in zip(images, grid, strict=True):
+        image[2 * row : 2 * row + 2 * width + 2, 2 * column : 2 * column + 2 * width + 2] = 220
+    shuffled = np.random.default_rng(0).permutation(len(grid))
+    np.savez(tmp_path / "grid.npz", images=images[shuffled], factors=grid[shuffled])
+    data = {"name": "npz", "path": str(tmp_path / "grid.npz"), "images": "images", "factors": "factors"}
+    trained = train(spec_from_tables(tiny_tables(data), ["train.steps=30"]), runs=tmp_path / "grids")
+    names = ["factor_vae", "factor_vae@generative", "beta_vae@generative"]
+    done = evaluate(trained, names=names, seed=3, told=said.append)
+    # Once, for both that ask for it.
+    assert len([text for text in said if "every combination of factors is encoded: 108 examples, about" in text]) == 1
+    codes = load(trained).encode(images)
+
+    def encode(factors: np.ndarray) -> np.ndarray:
+        return codes[np.ravel_multi_index(tuple(factors.T), (6, 6, 3))]
+
+    expected = factor_vae_generative(encode, (6, 6, 3), seed=3).score
+    assert expected > 0
+    assert done["metrics"]["factor_vae.score@generative"] == pytest.approx(expected, abs=1e-3)
+    expected = beta_vae_generative(encode, (6, 6, 3), seed=3).score
+    assert done["metrics"]["beta_vae.score@generative"] == pytest.approx(expected, abs=1e-3)
+    stored = json.loads((trained / "evaluation" / "test.json").read_text())["metrics"]
+    assert set(stored) == set(names)
+    assert stored["factor_vae@generative"]["protocol"].endswith(
+        "factors drawn uniformly, each by itself, from all 108 combinations of the data set"
+    )
+    again = evaluate(trained, names=["factor_vae"], seed=3, sets=['factor_vae.protocol="generative"'])
+    assert list(again["groups"]) == ["factor_vae@generative"]
+    assert again["metrics"]["factor_vae.score@generative"] == done["metrics"]["factor_vae.score@generative"]
+
+
+def test_numbers_that_are_infinite_are_texts_in_json(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rows, "compute", lambda self, run: {"rows.count": float("inf")})
+    done = evaluate(run, names=["rows"])
+    assert done["metrics"] == {"rows.count": "inf"}
+    assert "Infinity" not in (run / "evaluation" / "test.json").read_text()
+    assert load(run).evaluate(["rows"]) == {"rows.count": float("inf")}
 
 
 def test_the_file_says_what_was_computed_and_how(run: Path) -> None:
@@ -140,12 +309,19 @@ def test_the_file_says_what_was_computed_and_how(run: Path) -> None:
     assert set(json.loads(path.read_text())["metrics"]) == {"rows"}
 
 
-def test_metrics_of_codes_share_a_pass_and_may_need_factors(run: Path, tiny_vector_run: Path) -> None:
+def test_a_run_without_factors_has_the_metrics_that_need_none(run: Path, tiny_vector_run: Path, tmp_path: Path) -> None:
     assert evaluate(run, names=["codes", "unsupervised"])["metrics"] == {"codes.rows": 40.0, "unsupervised.rows": 40.0}
+    vectors = Path(shutil.copytree(tiny_vector_run, tmp_path / "vectors"))
+    done = evaluate(vectors)
+    assert {"reconstruction.mse", "unsupervised.rows", "total_correlation.score"} <= set(done["metrics"])
+    for name in ("codes", "mig", "sap", "factor_vae"):
+        assert done["refused"][name] == f'metric "{name}" needs ground-truth factors, and this data set has none'
+    assert done["factors"] == []
+    # Points in the plane have a scatter plot.
+    assert np.asarray(Image.open(done["pictures"]["samples"])).shape == (720, 720, 3)
     with pytest.raises(DataError, match="needs ground-truth factors"):
         load(tiny_vector_run).evaluate(["codes"])
     assert load(tiny_vector_run).evaluate(["unsupervised"]) == {"unsupervised.rows": 40.0}
-    assert set(load(tiny_vector_run).evaluate()) == {"reconstruction.mse"}
 
 
 @pytest.mark.parametrize(
@@ -156,11 +332,14 @@ def test_metrics_of_codes_share_a_pass_and_may_need_factors(run: Path, tiny_vect
         ({"subset": ["width=[9]"]}, UsageError, "found class 9 for factor 'width', expected whole numbers 0..2"),
         ({"subset": ["width=big"]}, UsageError, r"class indices such as width=\[0, 2\], got width='big'"),
         ({"subset": ["width"]}, UsageError, "--subset: expected key=value"),
-        ({"split": "dev"}, UsageError, 'expected train, valid, test, got "dev"'),
+        ({"split": "dev"}, UsageError, 'expected train, valid, test, all, got "dev"'),
         ({"rows": 0}, UsageError, "rows: expected 1 or more"),
+        ({"seed": -1}, UsageError, "seed: expected 0 or more, got -1"),
+        ({"names": ["mig@generative"]}, SpecError, "protocol +unknown setting"),
+        ({"names": ["factor_vae@grid"]}, SpecError, "protocol +must be 'rows' or 'generative'"),
         ({"names": []}, UsageError, "name at least one metric"),
         ({"names": ["recon"]}, UnknownComponent, 'no metric named "recon"'),
-        ({"sets": ["rows.offset=1"]}, UsageError, "one of the metrics computed: reconstruction"),
+        ({"names": ["mig"], "sets": ["rows.offset=1"]}, UsageError, "one of the metrics computed: mig"),
         ({"sets": ["reconstruction=1"]}, UsageError, "expected metric.key=value"),
         ({"sets": ["reconstruction.scale=1"]}, SpecError, "unknown setting"),
     ],
@@ -191,7 +370,7 @@ def test_other_data_than_the_run_was_trained_on(
     monkeypatch.chdir(tmp_path / "here")
     tables = tiny_tables({"name": "npz", "path": "x.npz", "images": "images"})
     run = train(spec_from_tables(tables, ["train.steps=1"]), runs=tmp_path / "runs")
-    assert evaluate(run)["rows"] == 40
+    assert evaluate(run, names=["reconstruction"])["rows"] == 40
     with pytest.raises(DataError, match="image 1x8x8, 0 factors, expected what the run was trained on: image 1x16x16"):
         evaluate(run, folder=tmp_path / "there")
     with pytest.raises(DataError, match="pass --folder DIR"):

@@ -116,11 +116,11 @@ class BetaVAEMetric(Metric):
     )
 
     def __init__(self, spec: BetaVAESpec) -> None:
-        self.seed, self.sampled = spec.seed, spec.protocol
+        self.seed, self.whole_grid = spec.seed, spec.protocol == "generative"
 
     def compute(self, *subject: Any) -> dict[str, float]:
         """The score of codes (N, D) and classes (N, K)."""
-        if self.sampled == "rows":
+        if not self.whole_grid:
             found, end = beta_vae(*subject, seed=self.seed), ""
         else:
             codes_ND = as_codes(subject[0])

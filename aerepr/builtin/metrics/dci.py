@@ -65,6 +65,7 @@ class DCIMetric(Metric):
     Spec = DCISpec
     needs = "codes"
     protocol = "scikit-learn GradientBoostingClassifier, defaults, fitted on the train rows; accuracy on the test rows"
+    on_request = "takes minutes"
 
     def __init__(self, spec: DCISpec) -> None:
         self.train_rows, self.seed = spec.train_rows, spec.seed

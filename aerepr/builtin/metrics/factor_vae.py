@@ -131,11 +131,11 @@ class FactorVAEMetric(Metric):
     protocol = "10,000 train and 5,000 test votes of 64 rows; dimensions with a deviation below 0.05 left out"
 
     def __init__(self, spec: FactorVAESpec) -> None:
-        self.seed, self.sampled = spec.seed, spec.protocol
+        self.seed, self.whole_grid = spec.seed, spec.protocol == "generative"
 
     def compute(self, *subject: Any) -> dict[str, float]:
         """The score of codes (N, D) and classes (N, K)."""
-        if self.sampled == "rows":
+        if not self.whole_grid:
             found, end = factor_vae(*subject, seed=self.seed), ""
         else:
             codes_ND = as_codes(subject[0])

@@ -74,6 +74,7 @@ class SAPContinuousMetric(Metric):
     Spec = SAPContinuousSpec
     needs = "codes"
     protocol = "train rows; squared Pearson correlation, classes taken for numbers"
+    on_request = "takes every factor for a quantity"
 
     def __init__(self, spec: SAPContinuousSpec) -> None:
         self.train_rows = spec.train_rows

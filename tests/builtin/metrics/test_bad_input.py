@@ -7,8 +7,11 @@ from aerepr import metrics
 from aerepr.errors import DataError
 from tests.builtin.metrics.arrays import classes, noisy
 
-FUNCTIONS = {name: getattr(metrics, name) for name in metrics.__all__ if not name.endswith("_generative")}
-SUPERVISED = {name: function for name, function in FUNCTIONS.items() if name != "total_correlation"}
+# Those that take something else than codes and factors have tests of their own.
+OTHERS = ("beta_vae_generative", "factor_vae_generative", "latent_responses", "udr")
+FUNCTIONS = {name: getattr(metrics, name) for name in metrics.__all__ if name not in OTHERS}
+UNSUPERVISED = {name: FUNCTIONS[name] for name in ("active_units", "independence", "total_correlation")}
+SUPERVISED = {name: function for name, function in FUNCTIONS.items() if name not in UNSUPERVISED}
 # Those whose factors are classes, those that fit on train rows, and those that compare factors.
 CLASSES = {name: function for name, function in SUPERVISED.items() if name not in ("irs", "sap_continuous")}
 SPLIT = {name: FUNCTIONS[name] for name in ("dci", "dci_lgbm", "explicitness", "modularity", "sap", "sap_continuous")}
@@ -22,7 +25,7 @@ def each(functions):
 
 
 def call(metric, z, y, **settings):
-    return metric(z, **settings) if metric is FUNCTIONS["total_correlation"] else metric(z, y, **settings)
+    return metric(z, **settings) if metric in UNSUPERVISED.values() else metric(z, y, **settings)
 
 
 @each(FUNCTIONS)
@@ -88,14 +91,20 @@ def test_one_factor_where_factors_are_compared(metric):
         metric(Z, Y[:, 0])
 
 
-@each({name: FUNCTIONS[name] for name in ("dci", "dci_lgbm", "mig", "sap", "sap_continuous", "total_correlation")})
+@each(
+    {
+        name: FUNCTIONS[name]
+        for name in ("dci", "dci_lgbm", "independence", "mig", "sap", "sap_continuous", "total_correlation")
+    }
+)
 def test_one_dimension_where_dimensions_are_compared(metric):
     with pytest.raises(DataError, match="found 1 dimensions, expected at least 2"):
         call(metric, Z[:, :1], Y)
 
 
 @pytest.mark.parametrize(
-    ("metric", "rows"), [(metrics.mig, 19), (metrics.total_correlation, 19), (metrics.modularity, 28)]
+    ("metric", "rows"),
+    [(metrics.independence, 19), (metrics.mig, 19), (metrics.total_correlation, 19), (metrics.modularity, 28)],
 )
 def test_fewer_rows_than_bins(metric, rows):
     with pytest.raises(DataError, match=r"found 1[89] rows, expected at least 20"):

@@ -14,6 +14,7 @@ from aerepr.builtin.likelihoods.bernoulli import SoftBernoulli
 from aerepr.builtin.metrics.reconstruction import Reconstruction, ReconstructionSpec
 from aerepr.kinds.batch import Batch
 from aerepr.kinds.shape import DataShape
+from aerepr.layers.ssim import ssim
 
 
 @dataclass
@@ -69,3 +70,15 @@ def test_a_value_that_cannot_be_costs_much_and_not_everything() -> None:
 def test_vectors_have_squares_alone() -> None:
     x = torch.arange(10.0).reshape(5, 2)
     assert numbers(Judged(x, x + 2, mean=lambda raw: raw)) == {"reconstruction.mse": pytest.approx(4.0)}
+
+
+def test_images_that_hold_a_window_have_a_structural_similarity() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(5, 3, 12, 13, generator=generator)
+    raw = x.logit() + torch.arange(5.0)[:, None, None, None] * torch.randn(5, 3, 12, 13, generator=generator)
+    found = numbers(Judged(x, raw))
+    assert found["reconstruction.ssim"] == pytest.approx(float(ssim(x, raw.sigmoid()).mean()), rel=1e-6)
+    assert 0 < found["reconstruction.ssim"] < 0.9
+    assert numbers(Judged(x, x.logit()))["reconstruction.ssim"] == pytest.approx(1, abs=1e-6)
+    # One row fewer than the window is high.
+    assert "reconstruction.ssim" not in numbers(Judged(x[:, :, :10], raw[:, :, :10]))
