@@ -54,9 +54,9 @@ def test_shapes_alone_need_no_reading(rows: MappedRows) -> None:
 
 
 # The file is decoded, 4000 batches of 16 drawn from all over it, and memory read off: what only this process has (RssAnon),
-# and the most it ever had with all pages of files (ru_maxrss).
+# and the most it ever had with all pages of files (VmHWM; ru_maxrss would begin with that of the process that started it).
 PROGRAM = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 import numpy as np, torch
 torch.set_num_threads(1)
@@ -64,22 +64,20 @@ from aerepr.builtin.datasets.shapes3d import Shapes3DDataset, Shapes3DSpec
 from aerepr.data.source import DataSource
 from aerepr.kinds.dataset import DataContext
 
-def used():
+def of_status(key):
     status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["RssAnon"].split()[0]) * 1024
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(status[key].split()[0]) * 1024
 
 folder, memory = Path(sys.argv[1]), sys.argv[2]
-before, anonymous = peak(), used()
+before, anonymous = of_status("VmHWM"), of_status("RssAnon")
 spec = Shapes3DSpec(name="shapes3d", root=".", memory=memory, subset_file=True)
 dataset = Shapes3DDataset(spec, DataContext(folder, folder / "cache"))
 data = DataSource(dataset, spec)
 rows = np.random.Generator(np.random.PCG64(0)).integers(0, len(dataset), (4000, 16))
 for chosen in rows:
     data.batch(torch.from_numpy(chosen))
-print(json.dumps({"array": len(dataset) * 12288, "peak": peak() - before, "anonymous": used() - anonymous}))
+print(json.dumps({"array": len(dataset) * 12288, "peak": of_status("VmHWM") - before,
+                  "anonymous": of_status("RssAnon") - anonymous}))
 """
 
 
