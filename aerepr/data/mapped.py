@@ -1,6 +1,7 @@
-"""Rows of images that stay in their files: mapped, so that the operating system reads the pages that are asked for.
+"""Rows of images that stay in their files, and are read when they are asked for.
 
-What is read stays in the page cache as long as nothing else wants the memory, and all processes on a machine share it.
+What is read stays in the system's page cache as long as nothing else wants the memory, and all processes on a machine share
+it. Rows are read past the map: its pages would count as this process's memory, up to the whole file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from aerepr.errors import DataError
 
 _BLOCK_BYTES = 1 << 26
 
@@ -33,14 +36,22 @@ class MappedRows:
         return int(self.shape[0])
 
     def take(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
-        """Some rows, copied into memory, in the order given."""
-        if len(self.parts) == 1:
-            return np.asarray(self.parts[0])[rows]
+        """Some rows, copied into memory, in the order given; read past the map, as `blocks` does.
+
+        Raises:
+            DataError: a file has become shorter.
+        """
         out = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
+        bytes_NB = out.reshape(len(rows), -1).view(np.uint8)
         holder = np.searchsorted(self._ends, rows, side="right")
         for number in np.unique(holder):
-            part, here = self.parts[number], holder == number
-            out[here] = np.asarray(part)[rows[here] - (self._ends[number] - len(part))]
+            part = self.parts[number]
+            first = int(self._ends[number]) - len(part)
+            with open(part.filename, "rb", buffering=0) as file:  # type: ignore[arg-type]  # of named files, as below
+                for place in np.flatnonzero(holder == number):
+                    file.seek(part.offset + (int(rows[place]) - first) * bytes_NB.shape[1])
+                    if file.readinto(bytes_NB[place].data) != bytes_NB.shape[1]:
+                        raise DataError(f"{part.filename}: found it cut short while it was in use; copy it again")
         return out
 
     def blocks(self) -> Iterator[npt.NDArray[Any]]:
