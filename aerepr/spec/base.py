@@ -1,4 +1,4 @@
-"""What every table of a spec shares: frozen, unknown keys refused, components found by name.
+"""What every table of a spec shares: frozen, unknown keys and wrong types refused, components found by name.
 
 A component's table is validated by the `Spec` class of the component it names, wherever that component comes from, and
 every problem keeps its dotted path.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -26,11 +27,31 @@ from aerepr.errors import AereprError
 from aerepr.registry.registry import Registry
 
 
+def _with_strict_scalars(schema: Any) -> Any:
+    """A pydantic schema in which numbers and truth values, wherever they are nested, are taken from their own type alone."""
+    if isinstance(schema, list):
+        return [_with_strict_scalars(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # Keys of TOML are text, whatever they stand for.
+    inside = {key: value if key == "keys_schema" else _with_strict_scalars(value) for key, value in schema.items()}
+    return {**inside, "strict": True} if schema.get("type") in ("int", "float", "bool") else inside
+
+
 class Table(BaseModel):
-    """One table of a spec."""
+    """One table of a spec. No text stands for a number, and no number for a truth value; an integer is a float too."""
 
     # Infinities and NaN have no meaning as settings and would survive into every number of a run.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        # Not `strict` of the whole table: an array of TOML could then be no tuple, and a string no enumeration or path.
+        schema: core_schema.CoreSchema = _with_strict_scalars(handler(source))
+        return schema
+
+
+T = TypeVar("T", bound="ComponentSpec")
 
 
 class ComponentSpec(Table):
@@ -49,13 +70,20 @@ def is_schedulable(spec: type[BaseModel], field: str) -> bool:
     return info is not None and _marked(info, "schedulable")
 
 
-# A file or folder named in a spec, relative to the spec file. Only its last part counts in the spec hash.
+# A file or folder named in a spec, relative to the spec file (with --set of a command: to the current folder). Of data, only
+# its last part counts in the spec hash.
 DataPath = Annotated[str, Field(json_schema_extra={"path": True})]
 
 
 def path_fields(spec: type[BaseModel]) -> list[str]:
     """Names of the fields that hold a `DataPath`, or may."""
     return [name for name, info in spec.model_fields.items() if _marked(info, "path")]
+
+
+def anchored(spec: T, folder: Path) -> T:
+    """A table whose relative paths start in a folder."""
+    paths = {key: value for key in path_fields(type(spec)) if (value := getattr(spec, key))}
+    return spec.model_copy(update={key: str(folder / value) for key, value in paths.items()})
 
 
 def _marked(info: FieldInfo, mark: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -12,3 +12,10 @@ TrainRows = Annotated[
 ]
 
 MetricSeed = Annotated[NonNegativeInt, Field(description="seed of what the metric draws")]
+
+Drawing = Annotated[
+    Literal["rows", "generative"],
+    Field(
+        description="rows: draws among the given rows; generative: every combination of factors, once each, is given"
+    ),
+]

@@ -30,30 +30,49 @@ def read_spec(path: Path, sets: Sequence[str] = (), registry: Registry | None = 
     Raises:
         SpecError: the file cannot be read or is not TOML, or anything in it is wrong; lists every problem.
     """
+    tables = tomllib.loads(read_toml(path))
+    return spec_from_tables(tables, sets, registry or Registry.beside(path.parent), str(path))
+
+
+def read_toml(path: Path) -> str:
+    """The text of a TOML file, once it is known to be TOML.
+
+    Raises:
+        SpecError: it cannot be read, or is not.
+    """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tomllib.loads(text)
     except FileNotFoundError as cause:
         raise SpecError(str(path), [Problem("", "no such file: give the path of a TOML spec")]) from cause
     except (OSError, UnicodeDecodeError) as cause:
         raise SpecError(str(path), [Problem("", f"cannot be read: {cause}")]) from cause
     except tomllib.TOMLDecodeError as cause:
         raise SpecError(str(path), [Problem("", f"not valid TOML: {cause}")]) from cause
-    return spec_from_tables(tables, sets, registry or Registry.beside(path.parent), str(path))
+    return text
 
 
 def spec_from_tables(
-    tables: Mapping[str, Any], sets: Sequence[str] = (), registry: Registry | None = None, source: str = "spec"
+    tables: Mapping[str, Any],
+    sets: Sequence[str] = (),
+    registry: Registry | None = None,
+    source: str = "spec",
+    changes: Sequence[tuple[str, Any]] = (),
 ) -> RunSpec:
-    """The same, from tables that are already parsed."""
+    """The same, from tables that are already parsed.
+
+    Args:
+        changes: overrides before `sets` that are parsed too: dotted path and value.
+    """
     registry = registry or Registry()
     problems: list[Problem] = []
-    changes = _parse_sets(sets, problems)
+    changes = [*changes, *_parse_sets(sets, problems)]
     merged, known = _with_recipe(dict(tables), changes, registry, problems)
     _apply_sets(merged, changes, problems)
     try:
         spec = RunSpec.model_validate(merged, context={"registry": registry})
     except ValidationError as cause:
-        found = [_problem(error) for error in cause.errors()]
+        found = problems_of(cause)
         # What an unknown recipe would have given is not missing by any other fault.
         problems += [item for item in found if known or not _is_missing_part(item)]
         raise SpecError(source, problems) from cause
@@ -73,7 +92,7 @@ def spec_from_json(text: str, source: str, registry: Registry | None = None) -> 
     except json.JSONDecodeError as cause:
         raise SpecError(source, [Problem("", f"not valid JSON: {cause}")]) from cause
     except ValidationError as cause:
-        raise SpecError(source, [_problem(error) for error in cause.errors()]) from cause
+        raise SpecError(source, problems_of(cause)) from cause
 
 
 def apply_sets(spec: RunSpec, sets: Sequence[str], registry: Registry | None = None, source: str = "--set") -> RunSpec:
@@ -232,6 +251,11 @@ def _rescaled(train: Mapping[str, Any], steps: int) -> dict[str, Any]:
     if schedules:
         scaled["schedules"] = schedules
     return scaled
+
+
+def problems_of(cause: ValidationError) -> list[Problem]:
+    """Everything a validation found, in the words of a spec."""
+    return [_problem(error) for error in cause.errors()]
 
 
 def _problem(error: Any) -> Problem:

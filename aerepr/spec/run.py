@@ -7,7 +7,7 @@ import json
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from aerepr.spec.base import ComponentOf, ComponentSpec, Table, path_fields
 from aerepr.spec.data import DatasetSpec
@@ -19,6 +19,7 @@ class EvaluationSpec(Table):
     """Table `[evaluation]`: metrics computed during training."""
 
     every: NonNegativeInt = Field(0, description="steps between evaluations; 0: on request only")
+    rows: PositiveInt | None = Field(None, description="test examples looked at, at most; 15,000 when left out")
     metrics: list[Annotated[ComponentSpec, ComponentOf("metric", shorthand=True)]] = Field(
         [], description="names of metrics, or tables with their settings"
     )

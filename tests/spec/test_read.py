@@ -255,11 +255,11 @@ def test_every_problem_is_reported_with_path_value_and_expectation(read):
         "model.encoder.width": "must be greater than 0, got 0",
         "model.encoder.widht": "unknown key: check the spelling against `aerepr spec schema`, or remove it",
         "model.posterior.name": found["model.posterior.name"],
-        "model.regularizers.0.weight": ("must be a valid number, unable to parse string as a number, got 'heavy'"),
+        "model.regularizers.0.weight": "must be a valid number, got 'heavy'",
         "model.regularizers.1.name": "missing: the name of a regularizer",
         "model.regularizers.2": "expected a table with a name, such as name = \"...\", got 'kl'",
         "data.split": "expected three fractions that sum to 1 with some data to train on, got [0.5, 0.1, 0.1]",
-        "train.steps": "must be a valid integer, unable to parse string as an integer, got 'many'",
+        "train.steps": "must be a valid integer, got 'many'",
         "train.lr": "unknown key: check the spelling against `aerepr spec schema`, or remove it",
         "train.schedules.0": "a linear schedule needs to",
     }
