@@ -1,0 +1,1 @@
+"""Variational autoencoders on a grid of ordered categories, as a plugin of aerepr."""

@@ -1,0 +1,1 @@
+"""Traversals of discrete representations."""
