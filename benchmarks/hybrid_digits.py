@@ -147,10 +147,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
     exported = opened.export("onnx", sampler="hybrid", out=out / "exports")
-    command = [sys.executable, "-I", str(ROOT / "benchmarks" / "onnx_sample.py")]
-    subprocess.run([*command, str(out / "exports"), str(options.n), "0", str(out / "onnx.npz")], check=True)
-    with np.load(out / "onnx.npz") as stored:
-        samples["hybrid samples, ONNX and numpy alone"] = stored["images"]
+    command = [sys.executable, "-I", str(ROOT / "examples" / "apps" / "python" / "sample.py")]
+    subprocess.run([*command, str(out / "exports"), str(options.n), "0", str(out / "onnx.ppm")], check=True)
+    samples["hybrid samples, ONNX and numpy alone"] = np.load(out / "onnx.npy").transpose(0, 2, 3, 1)
     difference = np.abs(samples["hybrid samples, ONNX and numpy alone"] - samples["hybrid samples"]).max()
     samples["control: hybrids of pixels"] = shuffled_pixels(images[rows["train"]], options.n)
 

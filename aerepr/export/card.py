@@ -73,14 +73,20 @@ class CardGraph(_Record):
 
 
 class CardFile(_Record):
-    """One file: who wrote it, its hash, and its largest difference from the eager model, relative to the data range."""
+    """One file: who wrote it, its hash, and its largest difference from the eager model, relative to the data range.
+
+    There is no difference where a file computes nothing, such as a page. `psnr` (dB) is stated where weights are stored in fp16.
+    """
 
     purpose: str
+    use: str
     exporter: str
     sha256: str
     bytes: int
-    max_abs_diff: float
+    max_abs_diff: float | None
     opset: int | None = None
+    precision: Literal["fp32", "fp16"] = "fp32"
+    psnr: float | None = None
 
 
 class CardGolden(_Record):
@@ -98,12 +104,13 @@ class CardGolden(_Record):
 
 
 class Card(_Record):
-    """The whole of `card.json`."""
+    """The whole of `card.json`; `weights` is a hash of the model and the sampler, by which exports of one run are known."""
 
     card: Literal[1]
     name: str
     recipe: str | None
     spec_hash: str
+    weights: str
     aerepr: str
     torch: str
     latent_dim: int
@@ -128,6 +135,18 @@ def read_card(folder: Path) -> Card:
     Raises:
         ExportError: there is no card, it is not one, or a file is missing or is not the one it describes.
     """
+    card = parse_card(folder)
+    for name, entry in card.files.items():
+        check_file(folder / name, entry)
+    return card
+
+
+def parse_card(folder: Path) -> Card:
+    """The card of a folder, whatever has become of the files.
+
+    Raises:
+        ExportError: there is no card, or it is not one.
+    """
     path = folder / CARD
     try:
         card = Card.model_validate(json.loads(path.read_text(encoding="utf-8")))
@@ -137,19 +156,26 @@ def read_card(folder: Path) -> Card:
         raise ExportError(
             f"{path} is not a card of this version of aerepr, or is damaged: export again ({_first(cause)})"
         ) from cause
-    for name, entry in card.files.items():
+    for name in card.files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
             raise ExportError(f"{path} lists {name!r}, which is outside its folder")
-        file = folder / name
-        if not file.is_file():
-            raise ExportError(f"{file} is missing; {CARD} lists it: export again")
-        if file.stat().st_size != entry.bytes:
-            raise ExportError(
-                f"{file} has {file.stat().st_size} bytes, expected {entry.bytes}: it is truncated or not the file {CARD} describes"
-            )
-        if sha256(file) != entry.sha256:
-            raise ExportError(f"{file} is not the file {CARD} describes, for its SHA-256 differs: export again")
     return card
+
+
+def check_file(file: Path, entry: CardFile) -> None:
+    """Refuse a file that is not the one a card describes.
+
+    Raises:
+        ExportError: it is missing, truncated or another.
+    """
+    if not file.is_file():
+        raise ExportError(f"{file} is missing; {CARD} lists it: export again")
+    if file.stat().st_size != entry.bytes:
+        raise ExportError(
+            f"{file} has {file.stat().st_size} bytes, expected {entry.bytes}: it is truncated or not the file {CARD} describes"
+        )
+    if sha256(file) != entry.sha256:
+        raise ExportError(f"{file} is not the file {CARD} describes, for its SHA-256 differs: export again")
 
 
 def sha256(file: Path) -> str:

@@ -1,9 +1,14 @@
-"""From a run to its export folder: every format or none, written aside and put in place at once."""
+"""From a run to its export folder: written aside, verified, and put in place at once.
+
+A folder holds exports of one model with one sampler. Exporting one format more keeps what is there already, where it belongs to
+the same weights; what does not is left out, and the answer says so. So the card and all files agree at every moment.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,9 +18,9 @@ from uuid import uuid4
 
 import onnx
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from aerepr.errors import AereprError, ExportError, UsageError
+from aerepr.errors import AereprError, ExportError, FormatUnavailable, MissingExtra, PluginError, UsageError
 from aerepr.export.card import (
     CARD,
     Card,
@@ -26,21 +31,27 @@ from aerepr.export.card import (
     CardGraph,
     CardSampler,
     CardVariable,
+    check_file,
     golden_stride,
+    parse_card,
     sha256,
     shortest,
     write_card,
 )
 from aerepr.kinds.exporter import Exported, Exporter
 from aerepr.kinds.run import RunView
-from aerepr.layers.exportable import Graph, graphs
+from aerepr.layers.exportable import TOLERANCE, Graph, graphs
 from aerepr.layers.noise import sample_noise
 from aerepr.registry.registry import Registry
 
-# How far a host's golden output may be from the card's, relative to the data range: ten times what an exporter may differ.
-GOLDEN_TOLERANCE = 1e-4
+# A host's golden output may be this many times as far from the card's as an exporter may differ, or a file does.
+HOST_SLACK = 10
 
 GENERATOR = "philox4x32-10: key = low and high half of the seed, counter = (block, 0, row, 0), (word >> 9 + 0.5) / 2^23"
+
+
+# No fault of the model or of its export.
+UNAVAILABLE = (FormatUnavailable, MissingExtra, PluginError)
 
 
 @dataclass(frozen=True)
@@ -49,42 +60,136 @@ class _Written:
     exported: Exported
 
 
-def export_run(run: RunView, folder: Path, names: Sequence[str], registry: Registry) -> dict[str, dict[str, Any]]:
-    """Export a run in some formats, replacing an earlier export as a whole.
+def export_run(
+    run: RunView,
+    folder: Path,
+    names: Sequence[str],
+    registry: Registry,
+    parts: Sequence[str] = (),
+    skip_unavailable: bool = False,
+    precision: str = "fp32",
+) -> dict[str, Any]:
+    """Export a run in some formats, beside what an earlier export of the same weights and sampler left.
 
     Args:
         folder: where the export is to be; its parent is created.
-        names: exporters, by name.
+        names: exporters, by name; those they require come with them.
+        parts: decoder, sampler, encoder or entries of the objective; none: all but the encoder.
+        skip_unavailable: leave out a format that this machine, or what is asked for, rules out, as long as another is made.
+            A format that fails otherwise, such as by its verification, is an error all the same, and nothing is written.
+        precision: fp16 stores weights in half the bits, in formats that can.
 
     Returns:
-        `files`, file to purpose, and `max_abs_diff`, file to its largest difference from the eager model.
+        `files`, file to purpose, `max_abs_diff`, file to its largest difference from the eager model, `bytes`, `use`, file to
+        how it is called, `psnr`, file with rounded weights to its dB: of all files that are now in the folder. `kept`, those of
+        earlier exports; `dropped`, file to why it is gone; `skipped`, format to why it was not made; `notices`, what to know
+        of the formats.
 
     Raises:
-        UsageError: no exporter is named. UnknownComponent: one is not installed.
+        UsageError: no exporter is named, or there is no such part or precision. UnknownComponent: an exporter is not installed.
         ExportError: an exporter failed (the message says which others work), or `folder` holds something else. Whatever
             was in `folder` is then as it was.
     """
     if not names:
         raise UsageError(f"name at least one format to export to; installed: {', '.join(registry.names('exporter'))}")
-    exporters = {name: _build(name, registry) for name in dict.fromkeys(names)}
+    if precision not in ("fp32", "fp16"):
+        raise UsageError(f"precision must be fp32 or fp16, got {precision!r}")
+    exporters: dict[str, Exporter] = {}
+    failed: dict[str, Exception] = {}
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        try:
+            exporters[name] = _build(name, registry, parts, precision)
+        except (ExportError, PluginError, MissingExtra) as cause:
+            failed[name] = cause
+        else:
+            wanted += [other for other in exporters[name].requires if other not in wanted]
     _refuse_other_content(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _aside(folder) as aside:
-        written = _run_exporters(run, exporters, aside)
-        card = _card(run, aside, written)
-        write_card(card, aside)
+        written = _run_exporters(run, exporters, aside, failed)
+        fatal = [cause for cause in failed.values() if not (skip_unavailable and isinstance(cause, UNAVAILABLE))]
+        if fatal or (failed and not written):
+            raise _failure(failed, list(exporters)) from (fatal or list(failed.values()))[0]
+        card = _card(run, aside, written, parts)
+        kept, dropped = _keep_earlier(folder, aside, card)
+        files, graphs = (kept.files | card.files, kept.graphs | card.graphs) if kept else (card.files, card.graphs)
+        golden = card.golden.model_copy(update={"tolerance": _golden_tolerance(files)})
+        write_card(card.model_copy(update={"files": files, "graphs": graphs, "golden": golden}), aside)
         _swap(aside, folder)
-    files = {name: entry.purpose for name, entry in card.files.items()}
+    made = {item.exported.file for item in written}
     return {
-        "files": files | {CARD: "what the files hold, their hashes, and a golden pair for a host to check itself"},
-        "max_abs_diff": {name: entry.max_abs_diff for name, entry in card.files.items()},
+        "files": {name: entry.purpose for name, entry in files.items()}
+        | {CARD: "what the files hold, their hashes, and a golden pair for a host to check itself"},
+        "max_abs_diff": {name: entry.max_abs_diff for name, entry in files.items() if entry.max_abs_diff is not None},
+        "bytes": {name: entry.bytes for name, entry in files.items()},
+        "use": {name: entry.use for name, entry in files.items()},
+        "psnr": {name: entry.psnr for name, entry in files.items() if entry.psnr is not None},
+        "kept": [name for name in files if name not in made],
+        "dropped": dropped,
+        "skipped": {name: _reason(cause) for name, cause in failed.items()},
+        "notices": [exporter.notice for name, exporter in exporters.items() if exporter.notice and name not in failed],
     }
 
 
-def _card(run: RunView, folder: Path, written: Sequence[_Written]) -> Card:
+def _keep_earlier(folder: Path, aside: Path, card: Card) -> tuple[Card | None, dict[str, str]]:
+    """Copy to `aside` what an earlier export left in `folder`, if it is of the same weights and is whole.
+
+    Args:
+        card: of the new files.
+
+    Returns:
+        The earlier card with the files copied; those that were not, and why.
+    """
+    if not (folder / CARD).is_file():
+        return None, {}
+    try:
+        earlier = parse_card(folder)
+    except ExportError:
+        reason = f"{CARD} was damaged or of another version, so nothing is known of it"
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        return None, {name: reason for name in files if name != CARD and name not in card.files}
+    rest = {name: entry for name, entry in earlier.files.items() if name not in card.files}
+    other = _difference(earlier, card)
+    if other:
+        return None, dict.fromkeys(rest, other)
+    kept, dropped = {}, {}
+    for name, entry in rest.items():
+        try:
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, aside / name)
+            # The copy, so that what the card vouches for is what was looked at.
+            check_file(aside / name, entry)
+        except (OSError, ExportError):
+            (aside / name).unlink(missing_ok=True)
+            dropped[name] = f"was not the file {CARD} described"
+        else:
+            kept[name] = entry
+    return earlier.model_copy(update={"files": kept}), dropped
+
+
+def _difference(earlier: Card, card: Card) -> str:
+    """Why files of an earlier export do not belong beside new ones; empty if they do."""
+    if earlier.sampler.name != card.sampler.name:
+        return f'was of the sampler "{earlier.sampler.name}"'
+    if (earlier.spec_hash, earlier.weights) != (card.spec_hash, card.weights):
+        return "was of another model, or of the sampler with other settings"
+    if (earlier.aerepr, earlier.torch) != (card.aerepr, card.torch):
+        return f"was made with aerepr {earlier.aerepr} and torch {earlier.torch}"
+    return ""
+
+
+def _card(run: RunView, folder: Path, written: Sequence[_Written], parts: Sequence[str]) -> Card:
     """The card of the files in a folder."""
-    found = graphs(run.model, run.sampler, run.codes, run.info.shape.is_image, run.objective.exports())
-    decoder, sampler, *_ = found
+    entries = run.objective.exports()
+    asked = tuple(parts) or ("decoder", "sampler", *entries)
+    found = {
+        graph.name: graph
+        for graph in graphs(
+            run.model, run.sampler, run.codes, run.info.shape.is_image, entries, ("decoder", "sampler", *asked)
+        )
+    }
+    decoder, sampler = found["decoder"], found["sampler"]
     codes_ND = run.codes.detach().cpu()
     (values,) = decoder.outputs.values()
     measured = (values.min().item(), values.max().item())
@@ -93,6 +198,7 @@ def _card(run: RunView, folder: Path, written: Sequence[_Written]) -> Card:
         name=run.spec.name,
         recipe=run.spec.model.recipe,
         spec_hash=run.spec.hash(),
+        weights=_weights(run),
         aerepr=version("aerepr"),
         torch=torch.__version__,
         latent_dim=run.layout.latent_dim,
@@ -111,47 +217,76 @@ def _card(run: RunView, folder: Path, written: Sequence[_Written]) -> Card:
             noise_dim=run.sampler.noise_dim,
             generator=GENERATOR + ("" if run.sampler.noise == "uniform" else "; then AS 241"),
         ),
-        graphs={graph.name: _signature(graph) for graph in found},
+        graphs={name: _signature(graph) for name, graph in found.items() if name in asked},
         files={item.exported.file: _file(item, folder) for item in written},
         golden=_golden(sampler, decoder, run.sampler.noise_dim, run.sampler.noise),
     )
 
 
-def _build(name: str, registry: Registry) -> Exporter:
+def _weights(run: RunView) -> str:
+    """SHA-256 over the tensors of everything that is exported."""
+    digest = hashlib.sha256()
+    modules = {"model": run.model, "sampler": run.sampler}
+    modules |= {name: module for name, (module, _) in run.objective.exports().items()}
+    for name, module in modules.items():
+        # A model that is no module is refused by what exports it.
+        state = module.state_dict() if isinstance(module, nn.Module) else {}
+        for key, value in sorted(state.items()):
+            digest.update(f"{name}.{key} {value.dtype} {tuple(value.shape)}\n".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _build(name: str, registry: Registry, parts: Sequence[str], precision: str) -> Exporter:
     component = registry.load("exporter", name)
-    exporter: Exporter = component(component.Spec(name=name))
+    settings: dict[str, Any] = {"name": name}
+    if parts:
+        if "parts" not in component.Spec.model_fields:
+            raise FormatUnavailable("is of decoder and sampler together: leave the parts out")
+        settings["parts"] = tuple(parts)
+    if "precision" in component.Spec.model_fields:
+        settings["precision"] = precision
+    # What makes use of another's files leaves their weights to that one.
+    elif precision != "fp32" and not component.requires:
+        raise FormatUnavailable(f"stores no weights in {precision}: leave the precision out")
+    exporter: Exporter = component(component.Spec(**settings))
     return exporter
 
 
-def _run_exporters(run: RunView, exporters: dict[str, Exporter], aside: Path) -> list[_Written]:
-    """Each exporter in a folder of its own, then all files together."""
+def _run_exporters(
+    run: RunView, exporters: dict[str, Exporter], aside: Path, failed: dict[str, Exception]
+) -> list[_Written]:
+    """Each exporter in a folder of its own, then all files together; what failed is added to `failed`."""
     written: list[_Written] = []
-    failed: dict[str, Exception] = {}
-    for name, exporter in exporters.items():
+    for name, exporter in sorted(exporters.items(), key=lambda item: bool(item[1].requires)):
         # A folder of its own shows what an exporter wrote, and keeps what a failing one left away from the rest.
         own = aside / f".{name}"
         own.mkdir()
         try:
+            missing = [other for other in exporter.requires if other in failed]
+            if missing:
+                raise FormatUnavailable(f"needs what {missing[0]} writes")
             found = exporter.write(run, own)
-            _gather(name, found, own, aside)
+            _gather(found, own, aside)
+        except UsageError:
+            raise
         except Exception as cause:
             failed[name] = cause
         else:
             written += [_Written(name, item) for item in found]
         shutil.rmtree(own)
-    if failed:
-        reasons = "\n".join(f"  {name}: {_reason(cause)}" for name, cause in failed.items())
-        worked = [name for name in exporters if name not in failed]
-        advice = (
-            f"export again with only what works: {', '.join(worked)}" if worked else "no other format was asked for"
-        )
-        raise ExportError(f"nothing was exported, for this failed:\n{reasons}\n{advice}") from next(
-            iter(failed.values())
-        )
     return written
 
 
-def _gather(name: str, found: list[Exported], own: Path, aside: Path) -> None:
+def _failure(failed: dict[str, Exception], tried: list[str]) -> ExportError:
+    """What broke, and which formats still work."""
+    reasons = "\n".join(f"  {name}: {_reason(cause)}" for name, cause in failed.items())
+    worked = [name for name in tried if name not in failed]
+    advice = f"export again with only what works: {', '.join(worked)}" if worked else "no other format was asked for"
+    return ExportError(f"nothing was exported, for this failed:\n{reasons}\n{advice}")
+
+
+def _gather(found: list[Exported], own: Path, aside: Path) -> None:
     """Move an exporter's files to where all are."""
     stated = {item.file for item in found}
     actual = {path.relative_to(own).as_posix() for path in own.rglob("*") if path.is_file()}
@@ -172,11 +307,14 @@ def _file(item: _Written, folder: Path) -> CardFile:
         opset = next(entry.version for entry in onnx.load(path).opset_import if not entry.domain)
     return CardFile(
         purpose=item.exported.purpose,
+        use=item.exported.use,
         exporter=item.exporter,
         sha256=sha256(path),
         bytes=path.stat().st_size,
         max_abs_diff=item.exported.max_abs_diff,
         opset=opset,
+        precision="fp32" if item.exported.psnr is None else "fp16",
+        psnr=item.exported.psnr,
     )
 
 
@@ -204,8 +342,13 @@ def _golden(sampler: Graph, decoder: Graph, noise_dim: int, law: str) -> CardGol
         z=shortest(z.numpy()),
         output=shortest(output.flatten()[::stride].numpy()),
         stride=stride,
-        tolerance=GOLDEN_TOLERANCE,
+        tolerance=HOST_SLACK * TOLERANCE,
     )
+
+
+def _golden_tolerance(files: Mapping[str, CardFile]) -> float:
+    """How far a host may be from the golden output, relative to the data range: files with rounded weights are further."""
+    return HOST_SLACK * max([TOLERANCE, *(entry.max_abs_diff or 0.0 for entry in files.values())])
 
 
 def _reason(cause: Exception) -> str:
@@ -213,12 +356,24 @@ def _reason(cause: Exception) -> str:
 
 
 def _refuse_other_content(folder: Path) -> None:
-    """An export replaces the whole folder, so the folder must be an earlier export or empty."""
+    """An export replaces the whole folder, so all that is in it must be from earlier exports."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ExportError(f"{folder} is not a folder: name another place to export to")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file():
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    # What file managers leave behind is nobody's work.
+    present = {name for name in present if not name.rpartition("/")[2].startswith(".")}
+    if present and CARD not in present:
         raise ExportError(
             f"{folder} holds files that are no export and would be lost: name another folder, or empty it"
+        )
+    try:
+        known = {CARD, *parse_card(folder).files} if present else set()
+    except ExportError:
+        return  # nobody can say what is whose; to export again is how a damaged folder is mended
+    foreign = sorted(present - known)
+    if foreign:
+        raise ExportError(
+            f"{folder / foreign[0]} is of no export and would be lost: move it away, or name another folder"
         )
 
 

@@ -13,17 +13,32 @@ from aerepr.spec.base import ComponentSpec
 
 @dataclass(frozen=True)
 class Exported:
-    """One file written: what it is for, and its largest difference from the eager model, relative to the data range."""
+    """One file written: what it is for, its largest difference from the eager model, and how it is called.
+
+    Attributes:
+        max_abs_diff: relative to the range of the values; None for a file that computes nothing, such as a page.
+        use: one line for people, such as the call and its arguments.
+        psnr: of outputs against the eager model's, in dB, where weights are stored in fewer bits; None: they are as trained.
+    """
 
     file: str
     purpose: str
-    max_abs_diff: float
+    max_abs_diff: float | None
+    use: str = ""
+    psnr: float | None = None
 
 
 class Exporter(ABC):
-    """Files, verified against the eager model before `write` returns."""
+    """Files, verified against the eager model before `write` returns.
+
+    Attributes:
+        notice: what whoever chooses the format should be told; empty if nothing.
+        requires: exporters whose files this one's make use of; they are asked for with it.
+    """
 
     Spec: ClassVar[type[ComponentSpec]] = ComponentSpec
+    notice: ClassVar[str] = ""
+    requires: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __init__(self, spec: ComponentSpec) -> None: ...
@@ -33,5 +48,6 @@ class Exporter(ABC):
         """Write into `folder`, which exists and is empty of this exporter's files.
 
         Raises:
-            ExportError: a module cannot be exported, or a file does not agree with the eager model.
+            ExportError: a module cannot be exported, a file does not agree with the eager model, or this machine lacks what
+                the format needs. UsageError: the run has no such part.
         """

@@ -1,4 +1,4 @@
-"""What leaves a run as a graph: the decoder, the sampler and an objective's own entries, and how a copy of each is checked.
+"""What leaves a run as a graph: decoder, sampler, encoder and an objective's own entries, and how a copy of each is checked.
 
 Every exporter writes the graphs that `graphs` lists and compares what it wrote with the eager module by `verify`. The
 modules are copies on the CPU, in eval mode and without gradients, so the model they come from is not touched.
@@ -9,6 +9,7 @@ Shape letters: B batch, D latent dimensions, N numbers of noise.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from aerepr.errors import ExportError
+from aerepr.errors import ExportError, UsageError
 from aerepr.layers.noise import sample_noise
 
 # Batch sizes at which every file is compared with the eager module: one, odd, and many.
@@ -26,12 +27,21 @@ BATCHES = (1, 7, 64)
 # Largest difference from the eager module, relative to the range of the values.
 TOLERANCE = 1e-5
 
-# Parts of a model that decoding does not use; they stay out of a decoder's file.
+# Parts of a model that decoding, or encoding, does not use; they stay out of the file.
 NOT_DECODING = ("encoder", "posterior", "prior")
+NOT_ENCODING = ("decoder", "likelihood", "prior")
+
+# Parts that every run has; the encoder is exported on request alone.
+PARTS = ("decoder", "sampler", "encoder")
+
+# Names that an objective's entry may not have: the parts, and what formats call the functions made of them.
+TAKEN = (*PARTS, "decode", "draw", "sample", "encode", "card")
 
 
-class Decodes(Protocol):
-    """A model: the parts of it that decoding needs."""
+class Codes(Protocol):
+    """A model, as an exporter needs it."""
+
+    def encode(self, x: Tensor) -> Tensor: ...
 
     def decode(self, z_BD: Tensor) -> Tensor: ...
 
@@ -58,17 +68,34 @@ class Decode(nn.Module):
         ExportError: the model is not a torch module.
     """
 
-    def __init__(self, model: Decodes) -> None:
+    def __init__(self, model: Codes) -> None:
         super().__init__()
-        kept = copy(_module(model, "the model"))
-        # The shallow copy shares parameters; with a table of its own, leaving parts out does not touch the model.
-        kept._modules = {name: part for name, part in kept._modules.items() if name not in NOT_DECODING}
-        self.model = kept
+        self.model = _without(model, NOT_DECODING)
 
     def forward(self, z: Tensor) -> Tensor:
         """z: codes (B, D). Returns (B, *shape): images in [0, 1], vectors in the units of the data."""
         decoded: Tensor = self.model.decode(z)  # type: ignore[operator]
         return decoded
+
+
+class Encode(nn.Module):
+    """Examples in data units to the codes that metrics and banks use: a model's `encode` as the `forward` of a module.
+
+    Args:
+        model: its modules are shared, not copied.
+
+    Raises:
+        ExportError: the model is not a torch module.
+    """
+
+    def __init__(self, model: Codes) -> None:
+        super().__init__()
+        self.model = _without(model, NOT_ENCODING)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: examples (B, *shape): images in [0, 1], vectors in the units of the data. Returns codes (B, D)."""
+        z: Tensor = self.model.encode(x)  # type: ignore[operator]
+        return z
 
 
 class Sample(nn.Module):
@@ -120,24 +147,38 @@ class Graph:
         """What the module gives."""
         return _tuple(self.module(*inputs))
 
+    def signature(self) -> str:
+        """Inputs and outputs with their shapes, for people."""
+        return f"{_listed(self.inputs)} to {_listed(self.outputs)}"
+
 
 def graphs(
-    model: Decodes,
+    model: Codes,
     sampler: Draws,
     codes_ND: Tensor,
     is_image: bool,
     extra: Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]],
+    parts: Sequence[str] = (),
 ) -> list[Graph]:
-    """Everything of a run that is exported: `decoder`, `sampler`, then the objective's own entries.
+    """What of a run is exported: of `decoder`, `sampler`, `encoder` and the objective's own entries those asked for, in order.
 
     Args:
         codes_ND: codes of training data, which say where the decoder is checked.
         is_image: whether decoded examples are images, whose range is 1.
         extra: what `objective.exports()` gives.
+        parts: names; none: all but the encoder.
 
     Raises:
+        UsageError: there is no such part.
         ExportError: a module gives values that are not finite, or an entry's name cannot be a file's.
     """
+    for name in extra:
+        if not name.isidentifier() or name in TAKEN:
+            raise ExportError(f'the objective exports "{name}": use another identifier as its name')
+    wanted = tuple(parts) or ("decoder", "sampler", *extra)
+    unknown = [name for name in wanted if name not in (*PARTS, *extra)]
+    if unknown:
+        raise UsageError(f'there is no part "{unknown[0]}" to export; this run has {", ".join((*PARTS, *extra))}')
     count = max(BATCHES)
     draw, decode = standalone(Sample(sampler)), standalone(Decode(model))
     noise = sample_noise(count, sampler.noise_dim, 0, sampler.noise)
@@ -148,35 +189,36 @@ def graphs(
         low, high = codes_ND.amin(dim=0), codes_ND.amax(dim=0)
         anywhere = low + (high - low) * sample_noise(count, codes_ND.shape[1], 1, "uniform")
         mixed = torch.where((torch.arange(count) % 2 == 0)[:, None], z, anywhere)
-        decoded = decode(mixed)
-        found = [
-            _graph(
-                "decoder",
-                f"codes to {'images in [0, 1]' if is_image else 'vectors in the units of the data'}",
-                decode,
-                {"z": mixed},
-                {"image" if is_image else "x": decoded},
-                (1.0 if is_image else value_span(decoded),),
-            ),
-            _graph(
-                "sampler", f"{sampler.noise} noise to codes", draw, {"noise": noise}, {"z": z}, (value_span(codes_ND),)
-            ),
-        ]
-        for name, (module, examples) in extra.items():
-            if not name.isidentifier() or name in ("decoder", "sampler"):
-                raise ExportError(f'the objective exports "{name}": use another identifier as its name')
-            found.append(_entry(name, standalone(module), examples, count))
+        decoded = decode(mixed) if {"decoder", "encoder"} & set(wanted) else mixed
+        examples = "images in [0, 1]" if is_image else "vectors in the units of the data"
+        found = []
+        if "decoder" in wanted:
+            shown = {"image" if is_image else "x": decoded}
+            span = 1.0 if is_image else value_span(decoded)
+            found.append(_graph("decoder", f"codes to {examples}", decode, {"z": mixed}, shown, (span,)))
+        if "sampler" in wanted:
+            purpose = f"{sampler.noise} noise to codes"
+            found.append(_graph("sampler", purpose, draw, {"noise": noise}, {"z": z}, (value_span(codes_ND),)))
+        if "encoder" in wanted:
+            encode = standalone(Encode(model))
+            codes = {"z": encode(decoded)}
+            found.append(
+                _graph("encoder", f"{examples} to codes", encode, {"x": decoded}, codes, (value_span(codes_ND),))
+            )
+        found += [_entry(name, standalone(extra[name][0]), extra[name][1], count) for name in extra if name in wanted]
     return found
 
 
-def verify(graph: Graph, exported: Callable[[tuple[Tensor, ...]], Sequence[Tensor]]) -> float:
+def verify(
+    graph: Graph, exported: Callable[[tuple[Tensor, ...]], Sequence[Tensor]], tolerance: float = TOLERANCE
+) -> float:
     """The largest difference between a graph and its exported copy, relative to the range of the values.
 
     Args:
         exported: runs the copy: inputs to outputs, in the graph's order.
 
     Raises:
-        ExportError: they differ by more than `TOLERANCE`, in shape, or the copy fails at one of the batch sizes.
+        ExportError: they differ by more than `tolerance`, in shape, or the copy fails at one of the batch sizes.
     """
     worst = 0.0
     for batch in BATCHES:
@@ -191,13 +233,26 @@ def verify(graph: Graph, exported: Callable[[tuple[Tensor, ...]], Sequence[Tenso
             raise ExportError(f"{graph.name} fails at batch size {batch}: {reason}") from cause
         for a, b, data_range in zip(expected, found, graph.ranges, strict=True):
             difference = largest_difference(a, b, data_range)
-            if not difference <= TOLERANCE:
+            if not difference <= tolerance:
                 raise ExportError(
                     f"{graph.name} differs from the eager model by {difference:.1e} of the data range at batch size {batch}, "
-                    f"more than {TOLERANCE:.0e}: a module in it does something the format cannot follow"
+                    f"more than {tolerance:.0e}: a module in it does something the format cannot follow"
                 )
             worst = max(worst, difference)
     return worst
+
+
+def signal_to_noise(graph: Graph, exported: Callable[[tuple[Tensor, ...]], Sequence[Tensor]]) -> float:
+    """PSNR in dB of a copy with rounded weights: of its outputs the lowest, at the largest batch, relative to their ranges.
+
+    Args:
+        exported: as for `verify`, which sees to the shapes.
+    """
+    inputs, lowest = graph.example(max(BATCHES)), math.inf
+    for a, b, data_range in zip(graph.outputs.values(), _tuple(exported(inputs)), graph.ranges, strict=True):
+        error = ((a.double() - b.double()) / data_range).square().mean().item()
+        lowest = min(lowest, -10 * math.log10(error) if error > 0 else math.inf) if error == error else -math.inf
+    return lowest
 
 
 def largest_difference(a: Tensor, b: Tensor, data_range: float) -> float:
@@ -250,6 +305,21 @@ def _graph(
     if not all(value.isfinite().all() for value in outputs.values()):
         raise ExportError(f"{name} gives values that are not finite: has training diverged?")
     return Graph(name, purpose, module, inputs, outputs, ranges)
+
+
+def _without(model: Codes, parts: tuple[str, ...]) -> nn.Module:
+    """A model that lacks some of its parts and shares the others."""
+    kept = copy(_module(model, "the model"))
+    # The shallow copy shares parameters; with a table of its own, leaving parts out does not touch the model.
+    kept._modules = {name: part for name, part in kept._modules.items() if name not in parts}
+    return kept
+
+
+def _listed(values: Mapping[str, Tensor]) -> str:
+    return ", ".join(
+        f"{name} ({', '.join(['B', *map(str, value.shape[1:])]) if value.dim() else ''})"
+        for name, value in values.items()
+    )
 
 
 def _module(value: object, what: str) -> nn.Module:

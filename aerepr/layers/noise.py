@@ -73,20 +73,37 @@ def sample_noise(n: int, width: int, seed: int, law: str) -> Tensor:
     """The noise (n, width) that a seed stands for wherever codes are sampled: eagerly, in an exported file, in another host.
 
     Row r depends on the seed and r alone, so the first k rows of n are the k rows of k. TorchScript compiles it;
-    `aerepr.export.numpy_noise` is its twin.
+    `aerepr.export.numpy_noise` is its twin, and docs/noise.md says it for every other language.
 
     Args:
         n: rows, 0 or more.
         width: numbers a row.
-        seed: a signed 64-bit integer, whose halves are the key.
+        seed: from 0 to 2^63 - 1; its halves are the key.
         law: "uniform", the same bits on every host, or "normal", computed from those, equal within 1e-6.
+
+    Raises:
+        ValueError: n is negative, or the seed is out of its range.
     """
-    blocks = torch.arange((width + 3) // 4)[None, :].expand(n, (width + 3) // 4)
-    rows = torch.arange(n)[:, None].expand_as(blocks)
-    zero = torch.zeros_like(rows)
-    words = philox(blocks, zero, rows, zero, seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
-    uniform = to_uniform(words.flatten(1)[:, :width])
-    return to_normal(uniform) if law == "normal" else uniform
+    if n < 0:
+        raise ValueError("n must be 0 or more")
+    if seed >> 63 != 0:
+        raise ValueError("seed must be from 0 to 2^63 - 1")
+    return rows_noise(torch.arange(n), width, seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF, law)
+
+
+def rows_noise(rows: Tensor, width: int, key0: int, key1: int, law: str) -> Tensor:
+    """The rows of `sample_noise` that have these numbers.
+
+    Args:
+        rows: int64 (B,), each in [0, 2^32).
+        key0, key1: low and high half of the seed; for `torch.export` 0-dim tensors do, which TorchScript cannot be told.
+    """
+    c0 = torch.arange((width + 3) // 4, device=rows.device)[None, :].expand(rows.shape[0], (width + 3) // 4)
+    c2 = rows[:, None].expand_as(c0)
+    zero = torch.zeros_like(c0)
+    uniform = to_uniform(philox(c0, zero, c2, zero, key0, key1).flatten(1)[:, :width])
+    # In float64, then rounded: what a logarithm's last bit differs by between hosts is far below a float32's.
+    return to_normal(uniform.to(torch.float64)).to(torch.float32) if law == "normal" else uniform
 
 
 def key_of(seed: int, name: str) -> tuple[int, int]:

@@ -13,6 +13,8 @@ from aerepr.export.write import export_run
 from aerepr.model.view import View
 from aerepr.registry.registry import Registry
 
+FORMATS = ["onnx", "pt2", "torchscript"]
+
 
 def _toy() -> ModuleType:
     """`toy.py`, loaded once by path, for test folders are no packages."""
@@ -43,12 +45,14 @@ def vector_run(toy: ModuleType) -> View:
 @pytest.fixture(scope="session")
 def image_export(image_run: View, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("image") / "exports"
-    export_run(image_run, folder, ["onnx", "torchscript"], Registry())
+    export_run(image_run, folder, FORMATS, Registry())
+    export_run(image_run, folder, FORMATS, Registry(), parts=["encoder"])
     return folder
 
 
 @pytest.fixture(scope="session")
 def vector_export(vector_run: View, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vector") / "exports"
-    export_run(vector_run, folder, ["onnx", "torchscript"], Registry())
+    export_run(vector_run, folder, FORMATS, Registry())
+    export_run(vector_run, folder, ["onnx"], Registry(), parts=["encoder"])
     return folder

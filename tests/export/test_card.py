@@ -18,6 +18,10 @@ from aerepr.layers.exportable import Decode, standalone
 from aerepr.layers.noise import sample_noise
 from aerepr.model.view import View
 
+FILES = {f"{name}.onnx" for name in ("decoder", "sampler", "velocity", "encoder")}
+FILES |= {f"{name}.pt2" for name in ("decode", "sample", "velocity", "encode")}
+FILES |= {f"{name}.ts" for name in ("decoder", "velocity", "encoder")}
+
 
 @pytest.fixture
 def folder(image_export: Path, tmp_path: Path) -> Path:
@@ -41,7 +45,10 @@ def test_says_what_the_run_is(image_export: Path, image_run: View):
     assert card.graphs["decoder"].inputs == {"z": ("batch", 6)}
     assert card.graphs["decoder"].outputs == {"image": ("batch", 3, 8, 8)}
     assert card.graphs["velocity"].inputs == {"z": ("batch", 6), "t": ()}
-    assert set(card.files) == {"decoder.onnx", "sampler.onnx", "velocity.onnx", "decoder.ts", "velocity.ts"}
+    assert card.graphs["encoder"].inputs == {"x": ("batch", 3, 8, 8)}
+    assert card.graphs["encoder"].outputs == {"z": ("batch", 6)}
+    assert list(card.graphs) == ["decoder", "sampler", "velocity", "encoder"]
+    assert set(card.files) == FILES
     assert {entry.opset for name, entry in card.files.items() if name.endswith(".onnx")} == {20}
     assert max(entry.max_abs_diff for entry in card.files.values()) <= 1e-5
 
@@ -75,7 +82,7 @@ def test_write_then_read_is_the_identity(folder: Path):
     assert read_card(folder) == card
 
 
-@pytest.mark.parametrize("name", ["decoder.onnx", "sampler.onnx", "velocity.onnx", "decoder.ts", "velocity.ts"])
+@pytest.mark.parametrize("name", sorted(FILES))
 def test_a_changed_file_is_refused_by_name(folder: Path, name: str):
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1

@@ -15,12 +15,14 @@ import torch
 from aerepr.errors import ExportError, ShapeError, UsageError
 from aerepr.export.card import read_card, sha256
 from aerepr.export.load import CHUNK, Decoder, load_decoder
+from aerepr.export.write import export_run
 from aerepr.layers.exportable import Decode, standalone
 from aerepr.layers.noise import sample_noise
 from aerepr.model.view import View
+from aerepr.registry.registry import Registry
 
 
-@pytest.fixture(scope="module", params=["onnx", "torchscript"])
+@pytest.fixture(scope="module", params=["onnx", "torchscript", "pt2"])
 def decoder(image_export: Path, request: pytest.FixtureRequest) -> Decoder:
     return load_decoder(image_export, trust=True, format=request.param)
 
@@ -49,15 +51,20 @@ def test_decode_is_the_eager_models(decoder: Decoder, image_run: View, batch: in
 def test_sample_is_the_eager_models(decoder: Decoder, image_run: View):
     z = image_run.sampler(sample_noise(9, 3, 5, "uniform"))
     np.testing.assert_array_equal(decoder.draw(9, 5), z)
+    many = image_run.sampler(sample_noise(2 * CHUNK + 3, 3, 5, "uniform"))
+    np.testing.assert_array_equal(decoder.draw(2 * CHUNK + 3, 5), many)
     np.testing.assert_allclose(decoder.sample(9, 5), standalone(Decode(image_run.model))(z), atol=1e-5)
 
 
-@pytest.mark.parametrize("form", ["onnx", "torchscript"])
+@pytest.mark.parametrize("form", ["onnx", "torchscript", "pt2"])
 def test_vectors_come_in_data_units(vector_export: Path, vector_run: View, form: str):
     decoder = load_decoder(vector_export, trust=True, format=form)
     z = vector_run.sampler(sample_noise(20, 6, 2, "normal"))
     np.testing.assert_allclose(decoder.draw(20, 2), z, atol=1e-5)
-    np.testing.assert_allclose(decoder.sample(20, 2), vector_run.model.decode(z).detach(), atol=1e-3)
+    x = decoder.sample(20, 2)
+    np.testing.assert_allclose(x, vector_run.model.decode(z).detach(), atol=1e-3)
+    if form == "onnx":
+        np.testing.assert_allclose(decoder.encode(x), vector_run.model.encode(torch.from_numpy(x)).detach(), atol=1e-4)
     assert abs(decoder.sample(20, 2)[:, 3].mean() - 100) < 10
 
 
@@ -67,6 +74,27 @@ def test_sampling_is_a_function_of_the_seed(decoder: Decoder):
     assert not np.array_equal(decoder.draw(8, 1), decoder.draw(8, 2))
     assert decoder.sample(0).shape == (0, 3, 8, 8)
     assert decoder.decode(np.zeros((0, 6))).shape == (0, 3, 8, 8)
+
+
+def test_hybrid_samples_are_of_the_bank_and_uniform_over_it(decoder: Decoder, image_run: View):
+    bank, count = image_run.sampler.bank_ND.numpy(), 20_000
+    z = decoder.draw(count, 1)
+    drawn = []
+    for variable in image_run.layout:
+        part = slice(variable.start, variable.stop)
+        row_of = {row.tobytes(): index for index, row in enumerate(bank[:, part])}
+        assert len(row_of) == len(bank)
+        drawn.append([row_of[row.tobytes()] for row in np.ascontiguousarray(z[:, part])])  # KeyError: not of the bank
+    rows = np.array(drawn)
+    # Chi-square of each variable, and of each pair together: 5 deviations are less than one in a million.
+    first, second, third = rows
+    for cells, sizes in [
+        *((row, len(bank)) for row in rows),
+        *((a * len(bank) + b, len(bank) ** 2) for a, b in ((first, second), (second, third), (first, third))),
+    ]:
+        expected = count / sizes
+        statistic = ((np.bincount(cells, minlength=sizes) - expected) ** 2 / expected).sum()
+        assert abs(statistic - (sizes - 1)) < 5 * np.sqrt(2 * (sizes - 1))
 
 
 def test_lists_and_float64_are_taken(decoder: Decoder):
@@ -94,15 +122,16 @@ def test_what_is_no_numbers_is_refused(decoder: Decoder, z: object):
         decoder.decode(z)
 
 
-@pytest.mark.parametrize(("n", "seed"), [(-1, 0), (1.5, 0), (True, 0), (1, 2**63), (1, 0.5)])
+@pytest.mark.parametrize(("n", "seed"), [(-1, 0), (1.5, 0), (True, 0), (2**32 + 1, 0), (1, -1), (1, 2**63), (1, 0.5)])
 def test_bad_counts_and_seeds_are_refused(decoder: Decoder, n: int, seed: int):
     with pytest.raises(UsageError, match="whole number"):
         decoder.sample(n, seed)
 
 
-def test_torchscript_needs_trust(image_export: Path):
-    with pytest.raises(UsageError, match="can carry code.*trust=True"):
-        load_decoder(image_export, format="torchscript")
+@pytest.mark.parametrize("form", ["torchscript", "pt2"])
+def test_what_can_carry_code_needs_trust(image_export: Path, form: str):
+    with pytest.raises(UsageError, match=f"{form} files can carry code.*trust=True"):
+        load_decoder(image_export, format=form)
 
 
 def test_an_unknown_format_is_refused(image_export: Path):
@@ -116,7 +145,9 @@ def test_a_truncated_file_is_refused(folder: Path):
         load_decoder(folder)
 
 
-@pytest.mark.parametrize(("form", "name"), [("onnx", "decoder.onnx"), ("torchscript", "decoder.ts")])
+@pytest.mark.parametrize(
+    ("form", "name"), [("onnx", "decoder.onnx"), ("torchscript", "decoder.ts"), ("pt2", "decode.pt2")]
+)
 def test_a_file_the_runtime_cannot_read_is_refused(folder: Path, form: str, name: str):
     forge(folder, name, (folder / name).read_bytes()[:1000])
     with pytest.raises(ExportError, match=f"{name} cannot be read by"):
@@ -128,7 +159,7 @@ def test_a_file_of_another_model_is_refused(folder: Path, vector_export: Path):
     with pytest.raises(ExportError, match=r"golden output: expected shape \(1, 192\), got \(1, 4\)"):
         load_decoder(folder)
     forge(folder, "sampler.onnx", (vector_export / "sampler.onnx").read_bytes())
-    with pytest.raises(ExportError, match="cannot be run on 3 numbers a row"):
+    with pytest.raises(ExportError, match=r"an exported file cannot be run: .*noise"):
         load_decoder(folder)
 
 
@@ -145,8 +176,42 @@ def test_a_folder_without_the_format_says_what_to_do(folder: Path):
     tables = json.loads((folder / "card.json").read_text())
     tables["files"] = {name: entry for name, entry in tables["files"].items() if name.endswith(".ts")}
     (folder / "card.json").write_text(json.dumps(tables))
-    with pytest.raises(ExportError, match=r"has no decoder.onnx; card.json lists decoder.ts.*--to onnx"):
+    with pytest.raises(ExportError, match=r"has no file of onnx; card.json lists decoder.ts.*--to onnx"):
         load_decoder(folder)
+
+
+def test_encode_is_the_eager_models(decoder: Decoder, image_run: View):
+    x = torch.rand(9, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(decoder.encode(x.numpy()), image_run.model.encode(x).detach(), atol=1e-5)
+    with pytest.raises(ShapeError, match=r"x must have shape \(n, 3, 8, 8\)"):
+        decoder.encode(x[:, :1].numpy())
+    with pytest.raises(UsageError, match="x must be finite"):
+        decoder.encode(np.full((1, 3, 8, 8), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("form", "part", "works"),
+    [
+        ("onnx", "decoder", "decode"),
+        ("onnx", "sampler", "draw"),
+        ("onnx", "encoder", "encode"),
+        ("torchscript", "decoder", "decode"),
+        ("torchscript", "sampler", "draw"),
+        ("torchscript", "encoder", "encode"),
+        ("pt2", "sampler", "draw"),
+    ],
+)
+def test_one_part_alone(image_run: View, image_export: Path, tmp_path: Path, form: str, part: str, works: str):
+    export_run(image_run, tmp_path / "exports", [form], Registry(), parts=[part])
+    alone = load_decoder(tmp_path / "exports", trust=True, format=form)
+    decoder = load_decoder(image_export)
+    asked = {"decode": np.zeros((2, 6)), "encode": np.zeros((2, 3, 8, 8)), "draw": 3, "sample": 3}
+    for name, argument in asked.items():
+        if name == works:
+            np.testing.assert_allclose(getattr(alone, name)(argument), getattr(decoder, name)(argument), atol=1e-5)
+        else:
+            with pytest.raises(ExportError, match=r"(decoder|sampler|encoder) was not exported in this format.*--part"):
+                getattr(alone, name)(argument)
 
 
 def test_onnx_decoding_needs_no_torch(image_export: Path):

@@ -11,7 +11,7 @@ import torch
 from aerepr.export import numpy_noise
 from aerepr.layers.noise import sample_noise
 
-SEEDS = [0, 1, 2**32, 0x9E3779B97F4A7C15 >> 1, 2**63 - 1, -1, -(2**63)]
+SEEDS = [0, 1, 2**32 - 1, 2**32, 0x9E3779B97F4A7C15 >> 1, 2**63 - 1]
 
 
 def test_seed_zero_gives_the_published_philox_words():

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import torch
 
-from aerepr.errors import ExportError, UnknownComponent, UsageError
-from aerepr.export.card import read_card
+from aerepr.errors import ExportError, FormatUnavailable, MissingExtra, PluginError, UnknownComponent, UsageError
+from aerepr.export.card import read_card, write_card
 from aerepr.export.write import export_run
 from aerepr.kinds.exporter import Exported, Exporter
 from aerepr.kinds.run import RunView
 from aerepr.model.view import View
 from aerepr.registry.registry import Registry
 from aerepr.spec.base import ComponentSpec
+from aerepr.spec.export import ExporterSpec
 
 
 def writes(*files: str, claims: tuple[str, ...] | None = None, text: str = "") -> type[Exporter]:
@@ -64,9 +69,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_real_formats(image_export: Path):
-    assert {"decoder.onnx", "sampler.onnx", "velocity.onnx", "decoder.ts", "velocity.ts", "card.json"} == set(
-        contents(image_export)
-    )
+    assert {*read_card(image_export).files, "card.json"} == set(contents(image_export))
+    assert {"decoder.onnx", "sampler.onnx", "decode.pt2", "sample.pt2", "decoder.ts"} < set(contents(image_export))
     assert [path.name for path in image_export.parent.iterdir()] == ["exports"]
 
 
@@ -87,13 +91,202 @@ def test_a_name_given_twice_counts_once(image_run: View, tmp_path: Path):
     }
 
 
-def test_an_earlier_export_is_replaced_whole(image_run: View, tmp_path: Path):
+def test_the_same_format_again_replaces_its_files(image_run: View, tmp_path: Path):
     folder = tmp_path / "exports"
-    export_run(image_run, folder, ["a"], Fake(a=writes("old.bin", "x.bin", text="old")))
-    export_run(image_run, folder, ["a"], Fake(a=writes("x.bin", text="new")))
-    assert set(contents(folder)) == {"x.bin", "card.json"}
+    export_run(image_run, folder, ["a"], Fake(a=writes("x.bin", text="old")))
+    result = export_run(image_run, folder, ["a"], Fake(a=writes("x.bin", text="new")))
     assert contents(folder)["x.bin"] == b"new"
+    assert set(contents(folder)) == {"x.bin", "card.json"}
+    assert (result["kept"], result["dropped"]) == ([], {})
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_formats_are_added_one_by_one(image_run: View, tmp_path: Path):
+    folder = tmp_path / "exports"
+    registry = Fake(a=writes("x.bin", "web/y.html"), b=writes("z.bin"))
+    export_run(image_run, folder, ["a"], registry)
+    result = export_run(image_run, folder, ["b"], registry)
+    assert set(contents(folder)) == {"x.bin", "web/y.html", "z.bin", "card.json"}
+    assert result["kept"] == ["x.bin", "web/y.html"]
+    assert set(result["files"]) == set(contents(folder))
+    # The card vouches for all of them, and says who wrote which.
+    assert {name: entry.exporter for name, entry in read_card(folder).files.items()} == {
+        "x.bin": "a",
+        "web/y.html": "a",
+        "z.bin": "b",
+    }
+
+
+def test_an_export_of_another_sampler_is_dropped_and_said(image_run: View, toy: ModuleType, tmp_path: Path):
+    folder = tmp_path / "exports"
+    registry = Fake(a=writes("x.bin"), b=writes("z.bin"))
+    export_run(image_run, folder, ["a"], registry)
+    other = toy.view("toy-image", "gaussian", image_run.system, toy.Fitted(), image_run.info.shape, image_run.codes)
+    result = export_run(other, folder, ["b"], registry)
+    assert result["dropped"] == {"x.bin": 'was of the sampler "hybrid"'}
+    assert set(contents(folder)) == {"z.bin", "card.json"}
+
+
+def test_an_export_of_other_weights_is_dropped_and_said(toy: ModuleType, tmp_path: Path):
+    folder, run = tmp_path / "exports", toy.image_run()
+    registry = Fake(a=writes("x.bin"), b=writes("z.bin"))
+    export_run(run, folder, ["a"], registry)
+    with torch.no_grad():
+        run.model.decoder.out.bias[0] += 1e-6
+    result = export_run(run, folder, ["b"], registry)
+    assert result["dropped"] == {"x.bin": "was of another model, or of the sampler with other settings"}
+    run.sampler.bank_ND[0, 0] += 1
+    assert set(export_run(run, folder, ["a"], registry)["dropped"]) == {"z.bin"}
+    run.objective.velocity.linear.bias.data[0] += 1
+    assert set(export_run(run, folder, ["b"], registry)["dropped"]) == {"x.bin"}
+
+
+def test_an_export_of_another_version_is_dropped_and_said(image_run: View, tmp_path: Path):
+    folder = tmp_path / "exports"
+    export_run(image_run, folder, ["a"], Fake(a=writes("x.bin")))
+    write_card(read_card(folder).model_copy(update={"torch": "2.0.0"}), folder)
+    result = export_run(image_run, folder, ["b"], Fake(b=writes("z.bin")))
+    assert "and torch 2.0.0" in result["dropped"]["x.bin"]
+
+
+def test_a_damaged_file_is_not_kept(image_run: View, tmp_path: Path):
+    folder = tmp_path / "exports"
+    registry = Fake(a=writes("x.bin", "y.bin", "gone.bin"), b=writes("z.bin"))
+    export_run(image_run, folder, ["a"], registry)
+    (folder / "x.bin").write_text("x.bix")
+    (folder / "gone.bin").unlink()
+    result = export_run(image_run, folder, ["b"], registry)
+    assert result["dropped"] == dict.fromkeys(["x.bin", "gone.bin"], "was not the file card.json described")
+    assert set(read_card(folder).files) == {"y.bin", "z.bin"}
+
+
+def test_a_damaged_card_keeps_nothing(image_run: View, tmp_path: Path):
+    folder = tmp_path / "exports"
+    registry = Fake(a=writes("x.bin"), b=writes("z.bin"))
+    export_run(image_run, folder, ["a"], registry)
+    (folder / "card.json").write_text("{")
+    result = export_run(image_run, folder, ["b"], registry)
+    assert "was damaged" in result["dropped"]["x.bin"]
+    assert set(read_card(folder).files) == {"z.bin"}
+
+
+def test_a_file_of_no_export_is_not_lost(image_run: View, tmp_path: Path):
+    folder = tmp_path / "exports"
+    export_run(image_run, folder, ["a"], Fake(a=writes("x.bin")))
+    (folder / "notes.txt").write_text("mine")
+    before = contents(folder)
+    with pytest.raises(ExportError, match=r"notes.txt is of no export and would be lost"):
+        export_run(image_run, folder, ["a"], Fake(a=writes("x.bin")))
+    assert contents(folder) == before
+
+
+def test_parts_reach_the_exporters_that_have_them(image_run: View, tmp_path: Path):
+    class Parted(writes("x.bin")):
+        Spec = ExporterSpec
+
+        def __init__(self, spec: ExporterSpec) -> None:
+            asked.append(spec.parts)
+
+    asked: list[tuple[str, ...]] = []
+    export_run(image_run, tmp_path / "e", ["a"], Fake(a=Parted), parts=["encoder"])
+    assert asked == [("encoder",)]
+    assert list(read_card(tmp_path / "e").graphs) == ["encoder"]
+    with pytest.raises(ExportError, match="b: is of decoder and sampler together"):
+        export_run(image_run, tmp_path / "e", ["b"], Fake(b=writes("y.bin")), parts=["encoder"])
+
+
+def test_an_unknown_part_is_refused(image_run: View, tmp_path: Path):
+    with pytest.raises(UsageError, match='no part "enc" to export; this run has decoder, sampler, encoder, velocity'):
+        export_run(image_run, tmp_path / "e", ["onnx"], Registry(), parts=["enc"])
+    assert list(tmp_path.iterdir()) == []
+
+
+UNAVAILABLE = [
+    FormatUnavailable("not on this Python"),
+    MissingExtra("npm", "web", "the page"),
+    PluginError("is broken"),
+]
+
+
+@pytest.mark.parametrize("cause", UNAVAILABLE, ids=lambda cause: type(cause).__name__)
+def test_what_this_machine_lacks_is_left_out_where_that_is_asked(image_run: View, tmp_path: Path, cause: Exception):
+    registry = Fake(a=writes("x.bin"), b=breaks(cause))
+    result = export_run(image_run, tmp_path / "e", ["a", "b"], registry, skip_unavailable=True)
+    assert result["skipped"] == {"b": str(cause)}
+    assert set(contents(tmp_path / "e")) == {"x.bin", "card.json"}
+    for names in (["b"], ["a", "b"]):
+        with pytest.raises(ExportError, match=re.escape(f"b: {cause}")):
+            export_run(image_run, tmp_path / "f", names, registry, skip_unavailable=len(names) == 1)
+
+
+@pytest.mark.parametrize("cause", [ExportError("decoder differs from the eager model"), RuntimeError("boom")])
+def test_what_fails_is_never_left_out(image_run: View, tmp_path: Path, cause: Exception):
+    """A format that does not agree with the model is no matter of the machine: nothing is written, and all is said."""
+    registry = Fake(a=writes("x.bin"), b=breaks(cause), c=breaks(UNAVAILABLE[0]))
+    with pytest.raises(ExportError) as caught:
+        export_run(image_run, tmp_path / "e", ["a", "b", "c"], registry, skip_unavailable=True)
+    assert "c: not on this Python\nexport again with only what works: a" in str(caught.value)
+    assert str(cause) in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def half(*files: str) -> type[Exporter]:
+    """An exporter that can store weights in half the bits, and is then further from the model."""
+
+    class HalfSpec(ExporterSpec):
+        precision: str = "fp32"
+
+    class Half(writes(*files)):
+        Spec = HalfSpec
+
+        def __init__(self, spec: HalfSpec) -> None:
+            self.half = spec.precision == "fp16"
+
+        def write(self, run: RunView, folder: Path) -> list[Exported]:
+            found = super().write(run, folder)
+            return [replace(item, max_abs_diff=3e-4, psnr=80.0) for item in found] if self.half else found
+
+    return Half
+
+
+def test_the_card_says_what_is_of_half_precision_and_how_far_off_it_is(image_run: View, tmp_path: Path):
+    folder, registry = tmp_path / "exports", Fake(a=half("x.bin"), b=writes("y.bin"))
+    export_run(image_run, folder, ["a"], registry)
+    assert read_card(folder).golden.tolerance == pytest.approx(1e-4)
+    result = export_run(image_run, folder, ["a"], registry, precision="fp16")
+    assert result["psnr"] == {"x.bin": 80.0}
+    # What else is exported of the run stays with it, and a host may be as far from the golden pair as the worst file.
+    export_run(image_run, folder, ["b"], registry)
+    card = read_card(folder)
+    assert {name: (entry.precision, entry.psnr) for name, entry in card.files.items()} == {
+        "x.bin": ("fp16", 80.0),
+        "y.bin": ("fp32", None),
+    }
+    assert card.golden.tolerance == pytest.approx(3e-3)
+    export_run(image_run, folder, ["a"], registry)
+    assert read_card(folder).golden.tolerance == pytest.approx(1e-4)
+
+
+def test_a_format_that_has_no_half_precision_says_so(image_run: View, tmp_path: Path):
+    class Page(writes("page.html")):
+        requires = ("a",)
+
+    registry = Fake(a=half("x.bin"), b=writes("y.bin"), page=Page)
+    with pytest.raises(ExportError, match="b: stores no weights in fp16"):
+        export_run(image_run, tmp_path / "e", ["a", "b"], registry, precision="fp16")
+    result = export_run(image_run, tmp_path / "e", ["b", "page"], registry, skip_unavailable=True, precision="fp16")
+    assert set(result["skipped"]) == {"b"}
+    assert result["psnr"] == {"x.bin": 80.0}
+    with pytest.raises(UsageError, match="precision must be fp32 or fp16, got 'int4'"):
+        export_run(image_run, tmp_path / "e", ["a"], registry, precision="int4")
+
+
+def test_a_notice_is_given_once(image_run: View, tmp_path: Path):
+    class Old(writes("x.bin")):
+        notice = "do not use this"
+
+    result = export_run(image_run, tmp_path / "e", ["a", "b"], Fake(a=Old, b=writes("y.bin")))
+    assert result["notices"] == ["do not use this"]
 
 
 @pytest.mark.parametrize("cause", [ExportError("no such operator"), RuntimeError("boom"), KeyboardInterrupt()])

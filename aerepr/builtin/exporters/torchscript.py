@@ -1,7 +1,8 @@
 """TorchScript: one file that decodes and samples, for C++ and for Python without aerepr.
 
-`decoder.ts` has the methods `decode(z)`, `draw(n, seed)` (codes) and `sample(n, seed)` (decoded examples), and one file for
-each entry of the objective. PyTorch has deprecated TorchScript without removing it, so it is never the only format.
+`decoder.ts` has the methods `decode(z)`, `draw(n, seed)` (codes) and `sample(n, seed)` (decoded examples). The encoder, the
+entries of the objective, and a decoder or sampler asked for without the other, are files with the one method `forward`.
+PyTorch has deprecated TorchScript without removing it, so it is never the only format.
 """
 
 from __future__ import annotations
@@ -17,50 +18,49 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from aerepr.errors import ExportError
+from aerepr.errors import ExportError, FormatUnavailable
 from aerepr.kinds.exporter import Exported, Exporter
 from aerepr.kinds.run import RunView
 from aerepr.layers.exportable import TOLERANCE, Graph, graphs, largest_difference, verify
 from aerepr.layers.noise import sample_noise
-from aerepr.spec.base import ComponentSpec
+from aerepr.spec.export import ExporterSpec
 
 
-class TorchScriptSpec(ComponentSpec):
-    """Table of the exporter `torchscript`; it has no settings."""
+class TorchScriptSpec(ExporterSpec):
+    """Table of the exporter `torchscript`."""
 
 
 class TorchScriptExporter(Exporter):
     """A run to TorchScript files, each loaded again and verified."""
 
     Spec = TorchScriptSpec
+    notice = "PyTorch has deprecated TorchScript: for new programs take ONNX, or pt2 where torch is at hand"
 
-    def __init__(self, spec: ComponentSpec) -> None:
+    def __init__(self, spec: TorchScriptSpec) -> None:
         self.spec = spec
 
     def write(self, run: RunView, folder: Path) -> list[Exported]:
-        """`decoder.ts`, and a file for each entry of the objective.
+        """`decoder.ts` of decoder and sampler, and a file for each other part.
 
         Raises:
             ExportError: this Python cannot script, a module cannot be traced, or a file disagrees with the eager model;
                 then the file is not written.
         """
         refuse_unsupported(sys.version_info[:2])
-        found = graphs(run.model, run.sampler, run.codes, run.info.shape.is_image, run.objective.exports())
-        decoder, sampler, *extra = found
+        entries, is_image = run.objective.exports(), run.info.shape.is_image
+        found = graphs(run.model, run.sampler, run.codes, is_image, entries, self.spec.parts)
+        by_name = {graph.name: graph for graph in found}
         exported = []
         with _deprecation_ignored():
-            whole = Generator(_trace(decoder), _trace(sampler), run.sampler.noise_dim, run.sampler.noise)
-            data = _bytes(torch.jit.script(whole), decoder.name)
-            loaded = _load(data)
-            difference = verify(decoder, lambda inputs: [loaded.decode(*inputs)])
-            _check_draw(loaded, sampler, run.sampler.noise_dim, run.sampler.noise)
-            (folder / "decoder.ts").write_bytes(data)
-            exported.append(Exported("decoder.ts", f"{decoder.purpose}, and sampling from a seed", difference))
-            for graph in extra:
-                data = _bytes(_trace(graph), graph.name)
+            if {"decoder", "sampler"} <= set(by_name):
+                decoder, sampler = by_name.pop("decoder"), by_name.pop("sampler")
+                exported.append(_write_generator(decoder, sampler, run.sampler.noise_dim, run.sampler.noise, folder))
+            for name, graph in by_name.items():
+                data = _bytes(_trace(graph), name)
                 difference = verify(graph, _runner(data))
-                (folder / f"{graph.name}.ts").write_bytes(data)
-                exported.append(Exported(f"{graph.name}.ts", graph.purpose, difference))
+                (folder / f"{name}.ts").write_bytes(data)
+                use = f"torch.jit.load, libtorch: forward, {graph.signature()}"
+                exported.append(Exported(f"{name}.ts", graph.purpose, difference, use))
         return exported
 
 
@@ -101,13 +101,25 @@ def refuse_unsupported(python: tuple[int, int]) -> None:
     """Refuse a Python whose syntax tree TorchScript cannot read.
 
     Raises:
-        ExportError: Python 3.14 or later.
+        FormatUnavailable: Python 3.14 or later.
     """
     if python >= (3, 14):
-        raise ExportError(
+        raise FormatUnavailable(
             f"TorchScript does not support Python 3.14 or later (this is {python[0]}.{python[1]}) and PyTorch has deprecated "
             "it: export with --to onnx, or run the export under Python 3.11 to 3.13"
         )
+
+
+def _write_generator(decoder: Graph, sampler: Graph, noise_dim: int, law: str, folder: Path) -> Exported:
+    """`decoder.ts`, verified."""
+    whole = Generator(_trace(decoder), _trace(sampler), noise_dim, law)
+    data = _bytes(torch.jit.script(whole), decoder.name)
+    loaded = _load(data)
+    difference = verify(decoder, lambda inputs: [loaded.decode(*inputs)])
+    _check_draw(loaded, sampler, noise_dim, law)
+    (folder / "decoder.ts").write_bytes(data)
+    use = "torch.jit.load, libtorch: decode(z), draw(n, seed), sample(n, seed)"
+    return Exported("decoder.ts", f"{decoder.purpose}, and sampling from a seed", difference, use)
 
 
 def _trace(graph: Graph) -> torch.jit.ScriptModule:

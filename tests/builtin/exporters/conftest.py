@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from aerepr.builtin.exporters.onnx import ONNXExporter, ONNXSpec
+from aerepr.builtin.exporters.pt2 import PT2Exporter, PT2Spec
 from aerepr.builtin.exporters.torchscript import TorchScriptExporter, TorchScriptSpec
 from aerepr.kinds.exporter import Exported
 from aerepr.model.view import View
@@ -33,9 +34,20 @@ def image_run(toy: ModuleType) -> View:
 
 
 @pytest.fixture(scope="session")
+def vector_run(toy: ModuleType) -> View:
+    return toy.vector_run()
+
+
+@pytest.fixture(scope="session")
 def onnx_files(image_run: View, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Exported]]:
     folder = tmp_path_factory.mktemp("onnx")
     return folder, ONNXExporter(ONNXSpec(name="onnx")).write(image_run, folder)
+
+
+@pytest.fixture(scope="session")
+def pt2_files(image_run: View, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Exported]]:
+    folder = tmp_path_factory.mktemp("pt2")
+    return folder, PT2Exporter(PT2Spec(name="pt2")).write(image_run, folder)
 
 
 @pytest.fixture(scope="session")

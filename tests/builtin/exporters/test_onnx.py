@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,9 +17,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx.external_data_helper import uses_external_data
 from torch import Tensor, nn
 
-from aerepr.builtin.exporters.onnx import ONNXExporter, ONNXSpec, convert, onnx_runner
+from aerepr.builtin.exporters.onnx import ONNXExporter, ONNXSpec, convert, fidelity, onnx_runner, with_half_weights
 from aerepr.errors import ExportError
 from aerepr.kinds.exporter import Exported
 from aerepr.layers.exportable import Decode, graphs, standalone, verify
@@ -107,12 +112,104 @@ def test_says_what_it_is(onnx_files: Files, image_run: View):
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
+def test_every_file_is_whole_documented_and_for_any_batch(onnx_files: Files):
+    for item in onnx_files[1]:
+        model = onnx.load(onnx_files[0] / item.file, load_external_data=False)
+        onnx.checker.check_model(model, full_check=True)
+        assert [entry.version <= 20 for entry in model.opset_import if not entry.domain] == [True]
+        assert not [weight.name for weight in model.graph.initializer if uses_external_data(weight)]
+        assert {entry.key for entry in model.metadata_props} == {"recipe", "spec_hash", "layout"}
+        assert model.doc_string == item.purpose
+        for value in [*model.graph.input, *model.graph.output]:
+            sizes = value.type.tensor_type.shape.dim
+            assert value.doc_string.startswith(f"{value.name}: float32 (")
+            assert not sizes or sizes[0].dim_param == "batch"
+            assert all(size.dim_value > 0 for size in sizes[1:])
+
+
+def test_a_host_is_told_of_codes_of_another_width(onnx_files: Files):
+    with pytest.raises(Exception, match="invalid dimensions for input: z"):
+        session(onnx_files[0] / "decoder.onnx").run(None, {"z": np.zeros((2, 5), np.float32)})
+
+
+def test_what_is_not_a_number_stays_one_and_stays_in_its_row(onnx_files: Files):
+    z = np.zeros((3, 6), np.float32)
+    z[1, 4] = np.nan
+    (found,) = session(onnx_files[0] / "decoder.onnx").run(None, {"z": z})
+    assert np.isnan(found[1]).all()
+    assert np.array_equal(found[0], found[2])
+    assert np.isfinite(found[0]).all()
+
+
 def test_the_same_run_gives_the_same_bytes(onnx_files: Files, toy: ModuleType):
     run = toy.image_run()
     for graph in graphs(run.model, run.sampler, run.codes, True, run.objective.exports())[:2]:
         data = (onnx_files[0] / f"{graph.name}.onnx").read_bytes()
         properties = {entry.key: entry.value for entry in onnx.load_from_string(data).metadata_props}
         assert convert(graph, properties) == data, graph.name
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_another_process_gives_the_same_bytes(onnx_files: Files, tmp_path: Path, seed: str):
+    """Neither the order of sets nor an address in memory reaches a file."""
+    code = (
+        "import runpy; from pathlib import Path; from aerepr.builtin.exporters.onnx import ONNXExporter, ONNXSpec\n"
+        f"run = runpy.run_path({str(Path(__file__).parents[2] / 'export' / 'toy.py')!r})['image_run']()\n"
+        f"ONNXExporter(ONNXSpec(name='onnx')).write(run, Path({str(tmp_path)!r}))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for item in onnx_files[1]:
+        hashes = {hashlib.sha256((folder / item.file).read_bytes()).hexdigest() for folder in (onnx_files[0], tmp_path)}
+        assert len(hashes) == 1, item.file
+
+
+def test_half_precision_stores_weights_in_half_the_bits(onnx_files: Files, image_run: View, tmp_path: Path):
+    exported = ONNXExporter(ONNXSpec(name="onnx", precision="fp16")).write(image_run, tmp_path)
+    assert {item.file: item.psnr is None for item in exported} == {
+        "decoder.onnx": False,
+        "sampler.onnx": True,
+        "velocity.onnx": False,
+    }
+    # Codes are drawn from the bank, and none but its own values may appear.
+    assert (tmp_path / "sampler.onnx").read_bytes() == (onnx_files[0] / "sampler.onnx").read_bytes()
+    half, full = (
+        {w.name: w for w in onnx.load(f / "decoder.onnx").graph.initializer} for f in (tmp_path, onnx_files[0])
+    )
+    for name, weight in full.items():
+        value = onnx.numpy_helper.to_array(weight)
+        if value.dtype == np.float32 and value.ndim >= 2:
+            found = onnx.numpy_helper.to_array(half[f"{name}.fp16"])
+            assert np.array_equal(found, value.astype(np.float16))
+        else:
+            assert np.array_equal(onnx.numpy_helper.to_array(half[name]), value)
+    assert {f"model.decoder.{part}.weight.fp16" for part in ("stem", "conv", "out")} < set(half)
+
+
+def test_half_precision_states_its_own_distance_from_the_eager_model(image_run: View, tmp_path: Path):
+    exported = ONNXExporter(ONNXSpec(name="onnx", precision="fp16", parts=("decoder", "encoder"))).write(
+        image_run, tmp_path
+    )
+    z = graphs(image_run.model, image_run.sampler, image_run.codes, True, {}, ["decoder"])[0].inputs["z"]
+    (found,) = session(tmp_path / "decoder.onnx").run(["image"], {"z": z.numpy()})
+    error = np.abs(found - standalone(Decode(image_run.model))(z).numpy()).astype(np.float64)
+    assert exported[0].psnr == pytest.approx(-10 * np.log10((error**2).mean()), abs=0.01)
+    assert exported[0].max_abs_diff == pytest.approx(error.max(), rel=1e-3)
+    assert 60 < exported[0].psnr < 120
+    assert 1e-5 < exported[0].max_abs_diff < 1e-3
+    assert exported[1].psnr > 60
+
+
+@pytest.mark.parametrize(("part", "factor"), [("stem", 1e6), ("out", 1e4)], ids=["infinite", "coarse"])
+def test_weights_that_half_precision_cannot_hold_are_refused(toy: ModuleType, part: str, factor: float):
+    run = toy.image_run()
+    with torch.no_grad():
+        getattr(run.model.decoder, part).weight *= factor
+    decoder = graphs(run.model, run.sampler, run.codes, True, {}, ["decoder"])[0]
+    with pytest.raises(ExportError, match="decoder loses too much with weights in fp16.*export it in fp32"):
+        fidelity(decoder, with_half_weights(convert(decoder, {})))
 
 
 def test_is_quiet_and_leaves_the_model_as_it_was(
@@ -161,3 +258,19 @@ def test_what_onnx_cannot_say_is_an_export_error(image_run: View):
     graph = graphs(image_run.model, image_run.sampler, image_run.codes, True, extra)[-1]
     with pytest.raises(ExportError, match="bessel cannot be exported to ONNX: .*bessel_j0"):
         convert(graph, {})
+
+
+def test_mish_is_exact_everywhere_and_has_no_slow_logarithm(image_run: View):
+    class Activation(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.mish(x)
+
+    x = torch.cat([torch.linspace(-30, 30, 6001), torch.tensor([-3e38, -1e3, -88.0, 0.0, 88.0, 89.0, 1e3, 3e38])])[
+        :, None
+    ]
+    extra = {"mish": (Activation(), (x,))}
+    graph = graphs(image_run.model, image_run.sampler, image_run.codes, True, extra, ["mish"])[0]
+    data = convert(graph, {})
+    assert "Softplus" not in {node.op_type for node in onnx.load_from_string(data).graph.node}
+    (found,) = onnx_runner(data)((x,))
+    torch.testing.assert_close(found, nn.functional.mish(x), rtol=1e-6, atol=1e-7)

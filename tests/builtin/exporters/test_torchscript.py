@@ -59,10 +59,21 @@ def test_decode_is_the_eager_model(loaded: torch.jit.ScriptModule, image_run: Vi
 
 
 def test_sample_is_the_eager_model_at_the_noise_of_the_seed(loaded: torch.jit.ScriptModule, image_run: View):
-    for seed in (0, 7, 2**63 - 1, -5):
+    for seed in (0, 7, 2**32 - 1, 2**63 - 1):
         z = image_run.sampler(sample_noise(6, 3, seed, "uniform"))
         assert torch.equal(loaded.draw(6, seed), z)
         torch.testing.assert_close(loaded.sample(6, seed), standalone(Decode(image_run.model))(z), rtol=0, atol=1e-5)
+
+
+def test_a_host_is_told_of_codes_of_another_width(loaded: torch.jit.ScriptModule):
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        loaded.decode(torch.zeros(2, 5))
+
+
+@pytest.mark.parametrize(("n", "seed"), [(-1, 0), (1, -1)])
+def test_bad_counts_and_seeds_are_refused(loaded: torch.jit.ScriptModule, n: int, seed: int):
+    with pytest.raises(torch.jit.Error, match="must be"):
+        loaded.sample(n, seed)
 
 
 def test_the_first_of_many_are_the_few(loaded: torch.jit.ScriptModule):

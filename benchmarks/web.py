@@ -1,0 +1,123 @@
+"""What a slider move costs in the exported page, against the bare call of onnxruntime-web in the same page.
+
+    aerepr export RUN --to web --out EXPORTS
+    python benchmarks/web.py EXPORTS
+
+A move is timed from the slider's event to the picture on the canvas: it goes to the page's worker, is decoded there, comes back
+and is painted. The bare call is `session.run` with the values read, of a session that the benchmark opens in the page itself,
+with the same runtime, file and number of threads. Both take turns, some of each at a time; what is compared are the medians.
+Needs Chromium and the Python package playwright. Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+
+from playwright.sync_api import Error, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+
+OPEN = """async () => {
+  const ort = await import("./runtime/ort.wasm.js");
+  ort.env.wasm.numThreads = explorer.engine.threads;
+  window.bare = { ort, session: await ort.InferenceSession.create("decoder.onnx", { executionProviders: ["wasm"] }) };
+}"""
+
+BARE = """async (count) => {
+  const { ort, session } = window.bare;
+  const { min, max } = explorer.card.codes[0];
+  const times = [];
+  for (let i = 0; i < count; i++) {
+    const z = Float32Array.from(explorer.code());
+    z[0] = min + ((max - min) * (i + 1)) / (count + 1);
+    const began = performance.now();
+    const output = (await session.run({ z: new ort.Tensor("float32", z, [1, z.length]) }))[session.outputNames[0]];
+    await output.getData();
+    times.push(performance.now() - began);
+  }
+  return times;
+}"""
+
+MOVES = """async (count) => {
+  const [slider, picture] = ["#z0", "#picture"].map((id) => document.querySelector(id));
+  const { min, max } = explorer.card.codes[0];
+  const times = [];
+  for (let i = 0; i < count; i++) {
+    const painted = new Promise((resolve) => picture.addEventListener("painted", resolve, { once: true }));
+    slider.value = min + ((max - min) * (i + 1)) / (count + 1);
+    const began = performance.now();
+    slider.dispatchEvent(new Event("input"));
+    await painted;
+    times.push(performance.now() - began);
+  }
+  return times;
+}"""
+
+RESTS = "!!(window.explorer?.lanes.idle && !document.querySelector('#samples button:disabled'))"
+
+
+class Files(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+def rest(page) -> None:
+    """Wait until the page has nothing to do, its strips included."""
+    quiet = 0
+    while quiet < 5:
+        page.wait_for_timeout(100)
+        try:
+            quiet = quiet + 1 if page.evaluate(RESTS) else 0
+        except Error:  # it reloads once, to be isolated
+            quiet = 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("exports", type=Path)
+    parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--each", type=int, default=10, help="calls and moves a turn")
+    options = parser.parse_args()
+    executable = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if executable is None:
+        sys.exit(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(options.exports)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=FLAGS)
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/?backend=wasm")
+        rest(page)
+        page.evaluate(OPEN)
+        page.evaluate(BARE, 5)
+        bare, moves = [], []
+        for _ in range(options.turns):
+            rest(page)
+            bare += page.evaluate(BARE, options.each)
+            moves += page.evaluate(MOVES, options.each)
+        engine = page.evaluate("explorer.engine")
+        figures = {
+            "bare_ms": round(median(bare), 2),
+            "move_ms": round(median(moves), 2),
+            "ratio": round(median(moves) / median(bare), 3),
+            "calls": len(bare),
+            "threads": engine["threads"],
+            "browser": browser.version,
+            "load_at_end": round(os.getloadavg()[0], 1),
+        }
+        browser.close()
+    server.shutdown()
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
