@@ -1,9 +1,10 @@
-"""`aerepr plugins list|show|check`."""
+"""`aerepr plugins list|show|check|new`."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -109,6 +110,35 @@ def check(
         raise typer.Exit(1)
 
 
+def new(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Of the package, such as aerepr-rings: its components are called rings."),
+    ],
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="KIND", help="A component it is to hold; may be repeated.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The folder to make; ./NAME when left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a plugin package to start from.
+
+    It installs, passes its own tests and `plugins check`, and trains as it stands.
+    """
+    with output.working():
+        from aerepr.workflows import catalogue, plugin_new
+
+        folder, files = plugin_new.new(name, kind or (), out, catalogue.here())
+
+    def text() -> str:
+        steps = [f"cd {folder}", "pip install -e .", "python -m pytest", "aerepr train spec.toml"]
+        return "\n".join([*(str(folder / file) for file in files), "", "Next:", *(f"  {step}" for step in steps)])
+
+    output.show({"out": str(folder), "files": files}, as_json, text)
+
+
 def _verdict(result: Any) -> str:
     return "FAILED" if result.failed else "skipped" if result.skipped else "ok"
 
@@ -123,4 +153,11 @@ COMMANDS = {
     "list": (listing, ("aerepr plugins list", "aerepr plugins list --kind sampler")),
     "show": (show, ("aerepr plugins show decoder structural",)),
     "check": (check, ("aerepr plugins check", "aerepr plugins check aerepr-discrete")),
+    "new": (
+        new,
+        (
+            "aerepr plugins new aerepr-rings --kind decoder",
+            "aerepr plugins new my-ideas --kind prior --kind sampler --out ideas",
+        ),
+    ),
 }

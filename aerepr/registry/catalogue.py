@@ -113,16 +113,20 @@ def read_catalogue(path: Path, origin: str) -> Catalogue:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
         raise PluginError(f"{path}: the catalogue of {origin} cannot be read: {cause}") from cause
+    api = table.get("aerepr_api", API_VERSION)
     try:
         return Catalogue(
             origin=origin,
-            api=int(table.get("aerepr_api", API_VERSION)),
+            api=int(api),
             components=tuple(_component(item) for item in table.get("components", [])),
             recipes=tuple(_recipe(item, origin) for item in table.get("recipes", [])),
             plugins=tuple(_plugin(item) for item in _blocks(table)),
             allow=_allow(table),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as cause:
+        if isinstance(api, int) and api != API_VERSION:
+            # It may well say what only that version understands; what counts is that its components are refused.
+            return Catalogue(origin, api)
         raise PluginError(f"{path}: the catalogue of {origin} is malformed: {type(cause).__name__} {cause}") from cause
 
 

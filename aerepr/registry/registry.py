@@ -28,6 +28,8 @@ class Registry:
 
     def __init__(self, user: Catalogue | None = None) -> None:
         self.user = user
+        # Reading the metadata of every package takes longer than checking a spec, and a study checks many.
+        self._entries: dict[str, tuple[Entry, ...]] = {}
 
     @classmethod
     def beside(cls, folder: Path) -> Registry:
@@ -50,7 +52,9 @@ class Registry:
 
     def entries(self, kind: str) -> tuple[Entry, ...]:
         """Announced components of one kind that may be used here."""
-        return tuple(entry for entry in entrypoints.entries(kind) if self.allows(entry.package))
+        if kind not in self._entries:
+            self._entries[kind] = tuple(entry for entry in entrypoints.entries(kind) if self.allows(entry.package))
+        return self._entries[kind]
 
     def names(self, kind: str) -> list[str]:
         """Sorted names of the components of one kind."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from aerepr import atomic
-from aerepr.errors import RunDirectoryError
-from aerepr.registry.registry import Registry
+from aerepr.errors import AereprWarning, RunDirectoryError
+from aerepr.registry.registry import CORE, Registry
 from aerepr.rundir.layout import RunDirectory
 from aerepr.spec.read import spec_from_json
 from aerepr.spec.run import RunSpec
@@ -31,18 +32,26 @@ def rewrite_spec(run: RunDirectory, spec: RunSpec) -> None:
 
 
 def require_packages(run: RunDirectory) -> None:
-    """Refuse a run made with a plugin package that is not installed here.
+    """Refuse a run made with a plugin package that is not installed here, and warn of one in another version.
 
     Raises:
         RunDirectoryError: names the packages and what to install.
     """
     missing = []
     for package, made_with in read_env(run).get("packages", {}).items():
+        if made_with == "unpackaged" or package == CORE:
+            continue
         try:
-            version(package)
+            found = version(package)
         except PackageNotFoundError:
-            if made_with != "unpackaged":
-                missing.append(f"{package}=={made_with}")
+            missing.append(f"{package}=={made_with}")
+            continue
+        if found != made_with:
+            text = (
+                f"{run.path}: made with {package} {made_with}, {found} is installed here and may compute something else: "
+                f"pip install {package}=={made_with}"
+            )
+            warnings.warn(text, AereprWarning, stacklevel=2)
     if missing:
         raise RunDirectoryError(
             f"{run.path}: made with {', '.join(missing)}, not installed here: pip install {' '.join(missing)}"

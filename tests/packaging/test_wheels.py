@@ -1,4 +1,6 @@
-"""What users get: both wheels, installed where the sources are not, beside the same torch as here.
+"""What users get: the wheels, installed where the sources are not, beside the same torch as here.
+
+The core alone, with the probe, with each package of `plugins/`, and all of them together.
 
 The environments hold links to every package of this one but aerepr and its plugins, so that nothing is downloaded and
 nothing of the checkout can be imported.
@@ -21,6 +23,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROBE = ROOT / "tests" / "probe"
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 # Both environments and the trained run are made once: pytest-xdist keeps these tests on one worker.
 pytestmark = pytest.mark.xdist_group("wheels")
@@ -80,6 +83,15 @@ def built(tmp_path_factory):
     run([*build, "--wheel", PROBE], folder)
     names = ("aerepr-*.tar.gz", "aerepr-*.whl", "aerepr_probe-*.whl")
     return [next(folder.glob(name)) for name in names]
+
+
+@pytest.fixture(scope="module")
+def plugin_wheels(tmp_path_factory):
+    """The wheel of each package in `plugins/`, by the package's name."""
+    folder = tmp_path_factory.mktemp("plugins")
+    for plugin in PLUGINS:
+        run([sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, plugin], folder)
+    return {plugin.name: next(folder.glob(f"{plugin.name.replace('-', '_')}-*.whl")) for plugin in PLUGINS}
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +204,8 @@ def test_plugins_list_shows_the_probe(both):
     assert len(rows) == 9
     assert {row["version"] for row in rows} == {"0.1.0"}
     assert all(row["summary"] and not row["problem"] for row in rows)
-    (package,) = listed["packages"]
+    # Plugins of this repository that are not installed are listed too.
+    (package,) = [row for row in listed["packages"] if row["package"] == "aerepr-probe"]
     assert (package["package"], package["version"], package["status"]) == ("aerepr-probe", "0.1.0", "installed")
     assert "aerepr-probe" in both.aerepr("plugins", "list").stdout
     assert any(recipe["name"] == "Probe-Grid-{n}" for recipe in both.json("models"))
@@ -230,3 +243,52 @@ for spec in sys.argv[1:]:
     assert len(specs) == 4
     printed = run([both.python, "-c", code, *specs], both.work).stdout
     assert printed.splitlines()[-4:] == ["True"] * 4
+
+
+# Each package of plugins/ beside the core, and all together.
+
+SHORT = """
+name = "short"
+model = {{ recipe = "{recipe}" }}
+data = {{ name = "rooms", size = 32 }}
+train = {{ steps = 2, batch_size = 8, device = "cpu", log_every = 1, validate_every = 2, checkpoint_every = 2 }}
+"""
+
+
+def short_spec(environment, plugin):
+    """A spec of two steps with the first recipe of a plugin."""
+    recipes = [
+        recipe for recipe in environment.json("models") if recipe["package"] == plugin.name and not recipe["parameters"]
+    ]
+    assert recipes, f"{plugin}: no recipe without a parameter in its registry.toml"
+    path = environment.work / f"{plugin.name}.toml"
+    path.write_text(SHORT.format(recipe=recipes[0]["name"]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_a_plugin_alone_keeps_its_contracts_and_trains(plugin, built, plugin_wheels, tmp_path):
+    one = Environment(tmp_path, built[1], plugin_wheels[plugin.name])
+    listed = one.json("plugins", "list")
+    assert {row["package"] for row in listed["components"]} == {"aerepr", plugin.name}
+    rows = [row for row in listed["components"] if row["package"] == plugin.name]
+    assert all(row["summary"] and not row["problem"] for row in rows)  # read from the registry.toml inside the wheel
+    results = one.json("plugins", "check", plugin.name)
+    assert {row["name"] for row in results} == {row["name"] for row in rows}
+    assert [row for row in results if not row["passed"]] == []
+    done = one.json("train", short_spec(one, plugin))
+    assert done["state"] == "done"
+    env = json.loads((one.work / done["run"] / "env.json").read_text(encoding="utf-8"))
+    assert plugin.name in env["packages"]
+
+
+@pytest.mark.skipif(not PLUGINS, reason="there is no package in plugins/")
+def test_all_together_claim_no_name_twice(built, plugin_wheels, tmp_path):
+    every = Environment(tmp_path, *built[1:], *plugin_wheels.values())
+    listed = every.json("plugins", "list")
+    assert {row["package"] for row in listed["components"]} == {"aerepr", "aerepr-probe", *plugin_wheels}
+    assert [row for row in listed["components"] + listed["packages"] if row["problem"]] == []
+    recipes = [recipe["name"] for recipe in every.json("models")]
+    assert len(recipes) == len(set(recipes))
+    for plugin in PLUGINS:
+        every.aerepr("check", short_spec(every, plugin))

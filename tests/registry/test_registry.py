@@ -109,8 +109,9 @@ def test_a_catalogue_in_no_package_is_reported(install, value):
     assert any("holds none" in found.problem for found in plugin_catalogues())
 
 
-def test_another_contract_version_is_an_error_when_the_component_is_used(install):
-    install("old-pack", {DECODERS: {"old": "old_pack:Part"}, RECIPES: {"old": "old_pack"}}, "aerepr_api = 99\n")
+@pytest.mark.parametrize("more", ["", '[[components]]\nkind = "dreamer"\n'])  # what only that version understands
+def test_another_contract_version_is_an_error_when_the_component_is_used(install, more):
+    install("old-pack", {DECODERS: {"old": "old_pack:Part"}, RECIPES: {"old": "old_pack"}}, f"aerepr_api = 99\n{more}")
     registry = Registry()
     assert "old" in registry.names("decoder")
     with pytest.raises(PluginError, match=r"old-pack 1\.2 was written for contract version 99, this aerepr has 1"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from aerepr import atomic
-from aerepr.errors import AereprError, RunDirectoryError
+from aerepr.errors import AereprError, AereprWarning, RunDirectoryError
 from aerepr.rundir import layout, manifest
 from aerepr.rundir.layout import RunDirectory
 from aerepr.spec.read import spec_from_tables
@@ -53,8 +54,19 @@ def test_a_folder_is_a_run_once_its_manifest_is_whole(
 
 def test_packages_that_are_not_here_are_named_but_for_code_without_a_package(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    run.env.write_text(json.dumps(ENV | {"packages": {"torch": "1.0", "no-such-a": "unpackaged"}}))
+    run.env.write_text(json.dumps(ENV | {"packages": {"torch": version("torch"), "no-such-a": "unpackaged"}}))
     manifest.require_packages(run)
     run.env.write_text(json.dumps(ENV | {"packages": {"no-such-b": "0.3"}}))
     with pytest.raises(RunDirectoryError, match="pip install no-such-b==0.3"):
         manifest.require_packages(run)
+
+
+def test_a_plugin_of_another_version_is_warned_of_and_the_core_is_not(tmp_path: Path, spec: RunSpec) -> None:
+    run = RunDirectory(tmp_path)
+    here = version("aerepr-probe")
+    manifest.write(run, spec, None, ENV | {"packages": {"aerepr": "0.0.1", "aerepr-probe": here}})
+    assert manifest.read_spec(run) == spec
+    run.env.write_text(json.dumps(ENV | {"packages": {"aerepr": "0.0.1", "aerepr-probe": "0.0.7"}}))
+    text = rf"made with aerepr-probe 0.0.7, {here} is installed here.*pip install aerepr-probe==0.0.7"
+    with pytest.warns(AereprWarning, match=text):
+        assert manifest.read_spec(run) == spec
