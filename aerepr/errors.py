@@ -16,6 +16,10 @@ class AereprError(Exception):
     exit_code = 1
 
 
+class AereprWarning(UserWarning):
+    """Something a user should know that stops nothing. The command line prints it in one line."""
+
+
 class UsageError(AereprError):
     """A command or a function was called in a way that cannot work."""
 
@@ -85,6 +89,10 @@ class TrainingError(AereprError):
 
 class ExportError(AereprError):
     """An export that could not be made, or whose verification failed."""
+
+
+class FormatUnavailable(ExportError):
+    """A format that this machine, or what was asked for, rules out, whatever the model: what exports all formats leaves it out."""
 
 
 class MissingExtra(AereprError):

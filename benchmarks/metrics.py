@@ -1,22 +1,26 @@
 """How fast the metrics are, against the loops that define them, at equal values.
 
     python benchmarks/metrics.py                 every metric but DCI: half a minute
-    python benchmarks/metrics.py --dci           DCI too, on one core and on all: ten minutes, on a machine that does nothing else
+    python benchmarks/metrics.py --dci           DCI alone, on two processors: about ten minutes; --rows 1500 for a look
     python benchmarks/metrics.py --only sap,irs
 
 Codes are those of a rotated encoder: 15,000 rows (10,000 to fit, 5,000 to score; metrics without a split take 10,000), the
 six factors of 3D-Shapes one-hot, projected at random to 12 dimensions, with noise. Each metric is timed as the best of
 three, in one process, next to a plain restatement of its definition: one loop over dimensions and factors, or over votes,
-with the functions of scikit-learn. The last columns are both values; Monte-Carlo metrics agree as two seeds do.
+with the functions of scikit-learn. The last columns are both values; Monte-Carlo metrics agree as two seeds do. DCI is
+fitted once each way, from the same seeds, and must come out equal to the last digit. Times mean something on a machine that
+does nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import resource
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import scipy.linalg
@@ -26,11 +30,15 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 from sklearn.svm import LinearSVC
 
 from aerepr import metrics
+from aerepr.layers.importance import DCI, factor_seeds
 
 CARDINALITIES = (10, 10, 10, 8, 4, 15)
 TRAIN, TEST, DIMENSIONS = 10_000, 5_000, 12
 BINS, BATCH = 20, 64
 
+DCI_FIELDS = ("disentanglement", "completeness", "informativeness_test", "informativeness_train")
+
+T = TypeVar("T")
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
@@ -167,24 +175,38 @@ def beta_vae(codes: np.ndarray, classes: np.ndarray) -> float:
     return float(np.mean(model.predict(sets[1][0]) == sets[1][1]))
 
 
-def dci(codes: np.ndarray, classes: np.ndarray) -> float:
+def dci(codes: np.ndarray, classes: np.ndarray, train: int) -> dict[str, float]:
     importance = np.zeros((codes.shape[1], classes.shape[1]))
-    for j in range(classes.shape[1]):
-        model = GradientBoostingClassifier(random_state=0).fit(codes[:TRAIN], classes[:TRAIN, j])
+    accuracy = np.zeros((2, classes.shape[1]))
+    for j, seed in enumerate(factor_seeds(0, classes.shape[1])):
+        model = GradientBoostingClassifier(random_state=seed).fit(codes[:train], classes[:train, j])
         importance[:, j] = np.abs(model.feature_importances_)
-    shares = (importance + 1e-11) / (importance + 1e-11).sum(axis=1, keepdims=True)
-    per_dimension = 1 + (shares * np.log(shares)).sum(axis=1) / np.log(classes.shape[1])
-    return float(np.average(per_dimension, weights=importance.sum(axis=1)))
+        for part, rows in enumerate((slice(0, train), slice(train, None))):
+            accuracy[part, j] = np.mean(model.predict(codes[rows]) == classes[rows, j])
+    scores = []
+    for matrix in (importance, importance.T):
+        shares = (matrix + 1e-11) / (matrix + 1e-11).sum(axis=1, keepdims=True)
+        per_row = 1 + (shares * np.log(shares)).sum(axis=1) / np.log(matrix.shape[1])
+        scores.append(np.average(per_row, weights=matrix.sum(axis=1)))
+    return dict(zip(DCI_FIELDS, map(float, (*scores, *accuracy.mean(axis=1)[::-1])), strict=True))
 
 
-def best(function: Callable[[], float], times: int = 3) -> tuple[float, float]:
-    """Seconds of the fastest of some calls, and the value."""
-    seconds, value = [], 0.0
-    for _ in range(times):
-        began = time.perf_counter()
-        value = function()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds), value
+def timed(function: Callable[[], T]) -> tuple[float, T]:
+    """Seconds of a call, and what it gave."""
+    began = time.perf_counter()
+    value = function()
+    return time.perf_counter() - began, value
+
+
+def peak_mib() -> float:
+    """Most memory that this process has held, and its worker processes each, together."""
+    if not Path("/proc/self/task").exists():  # not Linux: without the workers
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    children = [
+        number for task in Path("/proc/self/task").iterdir() for number in (task / "children").read_text().split()
+    ]
+    held = [Path(f"/proc/{process}/status").read_text().partition("VmHWM:")[2] for process in ("self", *children)]
+    return sum(int(text.split()[0]) for text in held if text) / 2**10
 
 
 # Name -> rows it takes, the definition, and ours.
@@ -201,41 +223,64 @@ MEASURED = {
 }
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dci", action="store_true", help="DCI too; minutes")
-    parser.add_argument("--only", help="names, separated by commas")
-    parser.add_argument("--times", type=int, default=3, help="best of how many")
-    asked = parser.parse_args()
+def measure(names: list[str], times: int) -> None:
+    """The metrics but DCI."""
     codes, classes = rotated()
-    wanted = asked.only.split(",") if asked.only else list(MEASURED)
     total = 0.0
     print(f"{'metric':<18}{'loops s':>10}{'aerepr s':>10}{'ratio':>8}{'target':>8}{'loops':>12}{'aerepr':>12}")
-    for name in wanted:
+    for name in names:
         rows, plain, ours, target = MEASURED[name]
         z, y = codes[rows], classes[rows]
-        quick, value = best(lambda ours=ours, z=z, y=y: ours(z, y), asked.times)
-        slow, expected = best(lambda plain=plain, z=z, y=y: plain(z, y), 1)
+        quick, value = min(timed(lambda ours=ours, z=z, y=y: ours(z, y)) for _ in range(times))
+        slow, expected = timed(lambda plain=plain, z=z, y=y: plain(z, y))
         total += quick
         print(
             f"{name:<18}{slow:>10.3f}{quick:>10.3f}{slow / quick:>8.1f}{target:>8}{expected:>12.6f}{value:>12.6f}",
             flush=True,
         )
-    print(f"together {total:.2f} s; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
+    print(f"together {total:.2f} s (target 2); peak memory {peak_mib():.0f} MiB (target 1024)")
+
+
+def measure_dci(train: int, jobs: int) -> bool:
+    """DCI by the loop, by aerepr and by LightGBM; whether the first two are equal."""
+    codes, classes = (part[: train + train // 2] for part in rotated())
+    print(f"DCI of {train} + {train // 2} rows, {DIMENSIONS} dimensions, factors of {CARDINALITIES} classes")
+    print(f"{'':<24}{'s':>8}{'ratio':>8}{'target':>8}  " + "".join(f"{field:>23}" for field in DCI_FIELDS))
+
+    def line(name: str, seconds: float, ratio: str, target: str, values: dict[str, float]) -> None:
+        numbers = "".join(f"{values[field]:>23.12f}" for field in DCI_FIELDS)
+        print(f"{name:<24}{seconds:>8.1f}{ratio:>8}{target:>8}  {numbers}", flush=True)
+
+    def fields(found: DCI) -> dict[str, float]:
+        return {field: getattr(found, field) for field in DCI_FIELDS}
+
+    fast, light = timed(lambda: fields(metrics.dci_lgbm(codes, classes, train_rows=train)))
+    quick, ours = timed(lambda: fields(metrics.dci(codes, classes, train_rows=train, jobs=jobs)))
+    memory = peak_mib()
+    slow, plain = timed(lambda: dci(codes, classes, train))
+    line("loop over the factors", slow, "", "", plain)
+    line(f"dci, {jobs} processes", quick, f"{slow / quick:.2f}", "1.7", ours)
+    line("dci_lgbm, one process", fast, f"{slow / fast:.1f}", "20", light)
+    most = max(abs(ours[field] - plain[field]) for field in DCI_FIELDS)
+    print(f"dci is {'equal to' if most < 1e-12 else 'NOT'} the loop: greatest difference {most:.1e}")
+    print(f"peak memory of all processes together {memory:.0f} MiB (target 1024)")
+    return most < 1e-12
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print; 1 where DCI is not the loop's."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dci", action="store_true", help="DCI, and nothing else; minutes")
+    parser.add_argument("--rows", type=int, default=TRAIN, help="train rows of DCI; half as many are scored")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of DCI")
+    parser.add_argument("--only", help="names, separated by commas")
+    parser.add_argument("--times", type=int, default=3, help="best of how many")
+    asked = parser.parse_args(arguments)
     if asked.dci:
-        slow, expected = best(lambda: dci(codes, classes), 1)
-        print(f"{'dci, loop':<18}{slow:>10.1f}{expected:>34.6f}", flush=True)
-        for name, ours in (
-            ("dci, one process", lambda: metrics.dci(codes, classes, train_rows=TRAIN, jobs=1).disentanglement),
-            (f"dci, {os.cpu_count()} processes", lambda: metrics.dci(codes, classes, train_rows=TRAIN).disentanglement),
-            ("dci_lgbm", lambda: metrics.dci_lgbm(codes, classes, train_rows=TRAIN).disentanglement),
-        ):
-            quick, value = best(ours, 1)
-            print(
-                f"{name:<18}{slow:>10.1f}{quick:>10.1f}{slow / quick:>8.1f}{expected:>20.6f}{value:>12.6f}", flush=True
-            )
+        return 0 if measure_dci(asked.rows, asked.jobs) else 1
+    measure(asked.only.split(",") if asked.only else list(MEASURED), asked.times)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

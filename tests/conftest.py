@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from aerepr.model.view import View
 from aerepr.registry.registry import Registry
+from aerepr.rundir.layout import RunDirectory
 from aerepr.spec.read import spec_from_tables
+from aerepr.workflows.assemble import open_run
 from aerepr.workflows.train import train
 
 # Models this small are slower on several threads, and much slower where other processes want the same cores.
@@ -90,3 +93,15 @@ def tiny_vector_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     tables["name"], tables["sampler"] = "tiny-vectors", {"name": "prior"}
     return train(spec_from_tables(tables, registry=Registry()), runs=folder / "runs")
+
+
+@pytest.fixture(scope="module")
+def view(tiny_run: Path) -> View:
+    """The run on images, opened."""
+    return open_run(RunDirectory(tiny_run))
+
+
+@pytest.fixture(scope="module")
+def vectors(tiny_vector_run: Path) -> View:
+    """The run on vectors, opened."""
+    return open_run(RunDirectory(tiny_vector_run))

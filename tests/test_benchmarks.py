@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aerepr.study.record import Record
+from aerepr.workflows import study as studies
 from aerepr.workflows import train as training
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -123,13 +126,31 @@ def test_evaluate_prints_the_seconds_of_every_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = script("evaluate", monkeypatch)
-    study.main(arguments(tmp_path, SMALL, "--rows", "60"))
+    small = ["frechet.rows=60", "dci.train_rows=40"]
+    more = [word for item in small for word in ("--metric-set", item)]
+    study.main(arguments(tmp_path, SMALL, "--rows", "60", *more))
     lines = capsys.readouterr().out.splitlines()
     seconds = {part: float(value) for _, part, value, _ in (line.split("|") for line in lines[2:] if line[:1] == "|")}
     parts = {part.strip(): value for part, value in seconds.items()}
-    assert {"encoding, 60 examples", "encoding, in reconstruction", "reconstruction", "mig", "irs"} <= set(parts)
-    total = parts["**metrics, without encoding and dci** (at most 300)"]
-    assert parts["reconstruction"] <= total <= parts["everything, with loading, data and pictures"]
+    assert {"encoding, 60 examples", "encoding, in frechet", "reconstruction", "mig", "irs", "**dci**"} <= set(parts)
+    total, encoding = parts["**metrics, without encoding and dci** (at most 300)"], parts["**encoding**"]
+    assert encoding == pytest.approx(sum(s for part, s in parts.items() if part.startswith("encoding,")), abs=0.3)
+    metrics = [s for part, s in parts.items() if not part.startswith(("encoding", "everything", "*"))]
+    assert total == pytest.approx(sum(metrics), abs=0.3)
+    assert total + encoding + parts["**dci**"] <= parts["everything, with loading and files"]
+
+
+def test_export_prints_times_ratios_and_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = script("export", monkeypatch)
+    study.main(arguments(tmp_path, SMALL, "--rounds", "1", "--warm-up", "0"))
+    shown = capsys.readouterr().out
+    for way in ("eager: decode(z)", "onnxruntime: bare decoder", "onnx: sample(n, seed)", "pt2: decode(z)"):
+        assert f"| {way} | " in shown
+    for target in study.TARGETS:
+        assert f"| {target[0]} / {target[1]} | 64 | " in shown
+    assert "| decoder.onnx | " in shown
 
 
 def test_family_pictures_are_one_a_model_and_one_of_all(
@@ -153,3 +174,94 @@ def test_family_pictures_are_one_a_model_and_one_of_all(
         assert len(start[0][1]) == 2
     study.main(asked)
     assert len(steps) == 3 * 4
+
+
+STUDY = """
+name = "rooms"
+[spec]
+model.encoder.width = 8
+model.decoder.width = 8
+data = { name = "rooms", size = 16, gallery = 3 }
+train = { steps = 3, batch_size = 8, device = "cpu", validate_every = 1000000 }
+sampler = { name = "hybrid", size = 16 }
+[axes]
+"model.recipe" = ["SAE-6", "VAE"]
+seed = [0]
+[[evaluate]]
+id = "judged"
+metrics = ["frechet"]
+rows = 40
+settings = { frechet = { rows = 40 } }
+"""
+
+
+def test_reproduction_reads_the_study_and_draws_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = script("reproduction", monkeypatch)
+    asked = ["--out", "out", "--rows", "300"]
+    with pytest.raises(SystemExit, match='no study "rooms" here'):
+        study.main(asked)
+    Path("rooms.toml").write_text(STUDY)
+    assert studies.run("rooms.toml", jobs=2)["states"]["done"] == 2
+    study.main(asked)
+    figures = json.loads(Path("out/reproduction.json").read_text())
+    assert (figures["study"], figures["rows"], figures["absent"]) == ("rooms", 300, [])
+    sae, vae = (figures["recipes"][recipe]["0"] for recipe in ("SAE-6", "VAE"))
+    # A variable of SAE-6 is two dimensions, one of the VAE is one.
+    assert (len(sae["order"]["effect"]), len(vae["order"]["effect"])) == (6, 12)
+    assert set(sae["order"]["position"]) == {*study.HUES, *study.GEOMETRY}
+    assert all(0 <= place <= 1 for place in sae["order"]["position"].values())
+    assert all(len(of_variables) == 6 for of_variables in sae["order"]["importance"].values())
+    assert set(vae["frechet"]) == set(study.MADE)
+    assert set(sae["frechet"]) == set(study.MADE) - {"prior"}
+    text = Path("out/reproduction.md").read_text()
+    assert "of 1 seeds" in text
+    assert "judged/frechet.reconstruction@rows=40: " in text
+    sizes = {path.name: np.asarray(Image.open(path)).shape for path in Path("out").glob("*.png")}
+    assert set(sizes) == {"reproduction-samples.png", "reproduction-SAE-6.png", "reproduction-VAE.png"}
+    # Real, reconstructed, hybrid and fitted; and prior samples of the VAE.
+    cell = 16 * study.SCALE + 2
+    assert sizes["reproduction-samples.png"][0] == (4 + 5) * cell + 2 * (2 + 12)
+
+
+def test_position_is_where_the_importance_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = script("reproduction", monkeypatch)
+    importance_VK = np.array([[0.7, 0, 0.25, 0], [0, 0, 0, 0], [0, 0.7, 0.75, 0]])
+    # All in the first variable, all in the last, a quarter in the first; nothing found.
+    np.testing.assert_allclose(study.positions(importance_VK), [0, 1, 0.75, 0.5])
+
+
+def test_claims_are_counted_by_seed_and_by_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = script("reproduction", monkeypatch)
+
+    def figures(dci: float, prior: float | None) -> dict[str, object]:
+        order = {"position": dict.fromkeys((*study.HUES, *study.GEOMETRY), 0.5), "gap": 0.1, "effect": [1.0]}
+        frechet = {"hybrid_variable": 2.0} | ({"prior": prior} if prior is not None else {})
+        return {"order": order | {"informativeness": 0.9}, "dci": dci, "frechet": frechet}
+
+    found = {
+        "SAE-12": {"0": figures(0.5, None), "1": figures(0.3, None)},
+        "VAE": {"0": figures(0.2, 3.0), "1": figures(0.2, 1.0)},
+        "AE": {"0": figures(0.4, None), "1": figures(0.1, None)},
+    }
+    text = study.claims(found, "as it came about")
+    assert "| 1 of 2 seeds |" in text
+    assert "DCI of SAE-12 above that of AE in 3 of 4 pairs of runs: 0.400 ± 0.141 against 0.250 ± 0.212" in text
+    assert "of VAE in" not in text
+    record = Record({}, "", "done", None, "", {"judged/frechet.prior@features=a,rows=4": 1.0}, {}, {})
+    assert study.number(record, "frechet.prior") == 1.0
+    assert study.number(record, "frechet.gaussian") is None
+
+
+def test_metrics_are_timed_beside_their_loops(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = script("metrics", monkeypatch)
+    assert study.main(["--only", "mig,irs", "--times", "1"]) == 0
+    _, *rows, last = capsys.readouterr().out.splitlines()
+    for name, line in zip(("mig", "irs"), rows, strict=True):
+        found, slow, quick, ratio, _, expected, value = line.split()
+        assert found == name
+        assert float(ratio) == pytest.approx(float(slow) / float(quick), rel=0.2)
+        assert float(value) == pytest.approx(float(expected), abs=1e-5)
+    assert float(re.search(r"peak memory (\d+) MiB", last)[1]) > 50

@@ -3,7 +3,7 @@
 Fenced blocks are read by their language:
 
 - `console`: lines that start with `$ ` are commands (`> ` continues one), the rest is output and not compared;
-- `bash`, `sh`: the whole block is a script;
+- `bash`, `sh`: the whole block is a script; the next block starts in the folder it ends in;
 - `python`: a script;
 - `toml`: a spec, where it has a `[model]` and `[data]`.
 
@@ -24,6 +24,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.environments import OFFLINE, beside
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [path for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if path.is_file()]
 
@@ -41,7 +43,22 @@ NOT_RUN = {
     "aerepr data verify": "needs what was fetched: tests/workflows/test_published.py",
 }
 
+# Examples that take minutes as they stand: what is written instead, in the copy that commands are run with.
+SHORTER = {
+    "examples/studies/small.toml": {
+        "width = 16": "width = 8",
+        "\nsize = 32": "\nsize = 16",
+        "orientation = [7]": "orientation = [7]\nfloor_hue = [0]",
+        "steps = 5000": "steps = 5",
+        '["SAE-12", "AE", "VAE"]': '["SAE-12"]',
+        "seed = [0, 1, 2]": "seed = [0, 1]",
+    },
+}
+
 SHELL = ("console", "bash", "sh")
+# What is installed all the same, in an environment of the document's own: the reader's package, in the folder they are in.
+INSTALLED = ("pip install -e .",)
+
 KNOWN = (*SHELL, "python", "toml", "text", "")  # text and "" are only shown
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<language>[\w+-]*)")
 LEFT_OUT = re.compile(r"<!--\s*not run:\s*(?P<reason>\S.*?)\s*-->")
@@ -103,6 +120,8 @@ def commands(block: Block) -> list[str]:
 
 def reason(command: str) -> str | None:
     """Why a command is not run; None if it is."""
+    if command in INSTALLED:
+        return None
     words = " ".join(word for word in command.split() if "=" not in word or word.startswith("-"))
     return next((why for first, why in NOT_RUN.items() if f"{words} ".startswith(f"{first} ")), None)
 
@@ -113,20 +132,34 @@ def folder(tmp_path, monkeypatch):
     work, programs = tmp_path / "work", tmp_path / "bin"
     work.mkdir()
     programs.mkdir()
+    python = str(beside(tmp_path / "venv"))
     if (ROOT / "examples").is_dir():
         shutil.copytree(ROOT / "examples", work / "examples")
+        for name, changes in SHORTER.items():
+            shorten(work / name, changes)
     for name, module in {
         "aerepr": " -m aerepr",
+        "pip": " -m pip",
         "python": "",
         "python3": "",
         "tensorboard": " -m tensorboard.main",
     }.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{module} "$@"\n')
+        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(python)}{module} "$@"\n')
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("AEREPR_CACHE", str(tmp_path / "cache"))
     return work
+
+
+def shorten(path, changes):
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text, f"{path.name}: nothing to shorten at {old!r}"
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
 
 
 def execute(arguments, script, folder, where):
@@ -136,6 +169,7 @@ def execute(arguments, script, folder, where):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_is_shown_works(path, folder):
+    here = folder.with_name("here")
     for block in blocks(path.read_text(encoding="utf-8")):
         where = f"{path.relative_to(ROOT)}:{block.line}"
         assert block.language in KNOWN, f"{where}: nothing runs a block of {block.language!r}: use one of {KNOWN}"
@@ -144,7 +178,11 @@ def test_what_is_shown_works(path, folder):
             script = "\n".join(commands(block))
             if script:
                 # As an argument, not as input: a command that reads its input would swallow those after it.
-                execute(["bash", "-euo", "pipefail", "-c", script], "", folder, where)
+                # A reader's shell stays where the block before left it.
+                execute(
+                    ["bash", "-euo", "pipefail", "-c", f"{script}\npwd > {shlex.quote(str(here))}"], "", folder, where
+                )
+                folder = Path(here.read_text().strip())
         elif block.language == "python":
             execute([sys.executable, "-"], block.text, folder, where)
         elif block.language == "toml":

@@ -24,6 +24,7 @@ from aerepr.cli import (
     runs,
     sample,
     spec,
+    study,
     train,
     traverse,
 )
@@ -107,8 +108,9 @@ _add(app, "export", export.export, export.EXAMPLES)
 _add(app, "check", check.check, check.EXAMPLES)
 _group("spec", "Write, resolve and describe spec files.", spec.COMMANDS)
 _add(app, "models", models.models, models.EXAMPLES)
-_group("plugins", "List, show and check components.", plugins.COMMANDS)
+_group("plugins", "List, show, check and write components.", plugins.COMMANDS)
 _group("data", "List, fetch and check data sets, and look at one.", data.COMMANDS)
 _group("runs", "List, show, compare and delete runs.", runs.COMMANDS)
+_group("study", "Train, evaluate and compare many runs as one.", study.COMMANDS)
 _add(app, "demo", demo.demo, demo.EXAMPLES)
 _add(app, "info", info.info, info.EXAMPLES)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from aerepr.cli import output
-from aerepr.cli.options import RUNS, Folder, Json, Run, Runs
+from aerepr.cli.options import RUNS, Device, Folder, Json, Runs
 from aerepr.cli.progress import Work
 
 EXAMPLES = (
@@ -17,11 +17,18 @@ EXAMPLES = (
     "aerepr evaluate --metrics mig,sap --split all --seed 1 --ci",
     "aerepr evaluate --metrics factor_vae@generative            as published: asks for the whole data set",
     "aerepr evaluate --metrics reconstruction --split valid --rows full --json",
+    "aerepr evaluate one-run other-run --metrics udr            how far runs agree with each other",
 )
 
 
 def evaluate(
-    run: Run = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's path or name; the newest run when left out; several, for metrics that compare runs.",
+        ),
+    ] = None,
     metrics: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,6 +60,7 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="METRIC.KEY=VALUE", help="Override one setting of a metric; may be repeated."),
     ] = None,
+    device: Device = None,
     folder: Folder = None,
     runs: Runs = RUNS,
     as_json: Json = False,
@@ -62,29 +70,41 @@ def evaluate(
     Without --metrics: all that are quick and that the run has what it takes for. The numbers go to evaluation/ in the run
     too, each with its protocol and the number of examples. A metric that is not defined on the run says why, and stops no
     other; the exit code is 1 if it was named.
+
+    Of several runs, metrics that compare them are computed, on the same examples; they are printed and not kept.
     """
     from aerepr.errors import UsageError
 
     if rows != "full" and not rows.isdecimal():
         raise UsageError(f'--rows: expected a number of examples or "full", got "{rows}"')
-    with output.working():
-        from aerepr.workflows.evaluate import evaluate as work
+    asked: dict[str, Any] = {
+        "runs": runs,
+        "names": [name for item in metrics for name in item.split(",")] if metrics else None,
+        "split": split,
+        "subset": subset or (),
+        "rows": None if rows == "full" else int(rows),
+        "seed": seed,
+        "folder": folder,
+        "sets": sets or (),
+    }
+    if run is not None and len(run) > 1:
+        if ci:
+            raise UsageError("--ci: intervals are of metrics of one run: name one, or leave it out")
+        if device is not None:
+            raise UsageError("--device: several runs are compared on the CPU: name one run, or leave it out")
+        with output.working():
+            from aerepr.workflows.together import evaluate_together
 
-        answer = work(
-            run,
-            runs=runs,
-            names=[name for item in metrics for name in item.split(",")] if metrics else None,
-            split=split,  # type: ignore[arg-type]  # which it checks
-            subset=subset or (),
-            rows=None if rows == "full" else int(rows),
-            seed=seed,
-            resamples=resamples if ci else 0,
-            folder=folder,
-            sets=sets or (),
-            told=output.note,
-            progress=Work(),
-        )
-    output.show(answer, as_json, lambda: text(answer, sys.stdout.isatty()))
+            answer = evaluate_together(run, **asked, progress=Work())
+        output.show(answer, as_json, lambda: _text_together(answer))
+    else:
+        with output.working():
+            from aerepr.workflows.evaluate import evaluate as work
+
+            only = run[0] if run else None
+            asked |= {"device": device or "auto", "resamples": resamples if ci else 0}
+            answer = work(only, **asked, told=output.note, progress=Work())
+        output.show(answer, as_json, lambda: text(answer, sys.stdout.isatty()))
     if answer["refused"] and answer["named"]:
         for name, reason in answer["refused"].items():
             output.note(f"error: {name}: {reason.removeprefix(f'{name}: ')}")
@@ -96,7 +116,8 @@ def text(answer: dict[str, Any], terminal: bool) -> str:
     perf, refused = answer["perf"], [] if answer["named"] else list(answer["refused"].items())
     parts = [f"{answer['run']}, step {answer['step']}\n{_title(answer)}", (_ruled if terminal else _plain)(answer)]
     encoded = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in perf["encode_seconds"].items())
-    parts.append(f"metrics {sum(perf['seconds'].values()):.1f} s{f'; encoding apart: {encoded}' if encoded else ''}")
+    spent = f"metrics {sum(perf['seconds'].values()):.1f} s on {perf['device']}"
+    parts.append(f"{spent}{f'; encoding apart: {encoded}' if encoded else ''}")
     remarks = [f"{label}: {remark}" for label, remarks in answer["remarks"].items() for remark in remarks]
     for title, lines in (
         ("", remarks),
@@ -110,12 +131,27 @@ def text(answer: dict[str, Any], terminal: bool) -> str:
     return "\n\n".join(parts)
 
 
-def _title(answer: dict[str, Any]) -> str:
+def _text_together(answer: dict[str, Any]) -> str:
+    """Numbers of several runs: of them all, and of each by its place."""
+    names = [f"[{place}]" for place in range(1, len(answer["runs"]) + 1)]
+    rows = [
+        (key, _number(value), *(_number(numbers[key]) if key in numbers else "" for numbers in answer["each"]))
+        for key, value in answer["metrics"].items()
+    ]
+    where = [f"{name} {path}" for name, path in zip(names, answer["runs"], strict=True)]
+    parts = ["\n".join([*where, _rows(answer)]), output.table(rows, ("", "all", *names))]
+    return "\n\n".join([*parts, "\n".join(f"{label}: {how}" for label, how in answer["protocol"].items())])
+
+
+def _rows(answer: dict[str, Any]) -> str:
     part = "whole data set" if answer["split"] == "all" else f"{answer['split']} split"
     chosen = ", ".join(f"{name} = {classes}" for name, classes in answer["subset"].items())
-    title = f"{part}{f', {chosen}' if chosen else ''}: {answer['rows']:,} of {answer['of']:,} examples"
+    return f"{part}{f', {chosen}' if chosen else ''}: {answer['rows']:,} of {answer['of']:,} examples"
+
+
+def _title(answer: dict[str, Any]) -> str:
     left_out = "; ".join(f"without {name}: {reason}" for name, reason in answer["left_out"].items())
-    return f"{title}\nfactors: {', '.join(answer['factors']) or 'none'}{f'; {left_out}' if left_out else ''}"
+    return f"{_rows(answer)}\nfactors: {', '.join(answer['factors']) or 'none'}{f'; {left_out}' if left_out else ''}"
 
 
 def _number(value: float | str, digits: int = 6) -> str:

@@ -10,8 +10,9 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class Terminated(KeyboardInterrupt):
@@ -21,6 +22,7 @@ class Terminated(KeyboardInterrupt):
 def main() -> NoReturn:
     """Run the command in `sys.argv` and exit with its code."""
     before = signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = _warn
     try:
         code = _run()
         sys.stdout.flush()
@@ -65,6 +67,19 @@ def interrupted(cause: KeyboardInterrupt) -> int:
     number = signal.SIGTERM if isinstance(cause, Terminated) else signal.SIGINT
     print(f"interrupted by {number.name}", file=sys.stderr)
     return 128 + number
+
+
+_show = warnings.showwarning
+
+
+def _warn(message: Warning | str, category: type[Warning], *place: Any, **where: Any) -> None:
+    """Our own warnings in one line, without the place in our code."""
+    from aerepr.errors import AereprWarning
+
+    if issubclass(category, AereprWarning):
+        print(f"warning: {message}", file=sys.stderr)
+    else:
+        _show(message, category, *place, **where)
 
 
 def _out_of_memory() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,19 +74,14 @@ def metrics(
         raise typer.Exit(1)
 
 
-def _flat(answer: dict[str, Any]) -> dict[str, float | str]:
+def _flat(answer: dict[str, Any]) -> dict[str, float]:
     """One key a number, as `mig.score`, and `mig.score.ci_low`, `.ci_high` of its interval."""
-    flat: dict[str, float | str] = {}
+    flat: dict[str, float] = {}
     for key, value in answer["numbers"].items():
-        flat[key] = _strict(value)
+        flat[key] = value
         if key in answer["intervals"]:
-            flat[f"{key}.ci_low"], flat[f"{key}.ci_high"] = map(_strict, answer["intervals"][key])
+            flat[f"{key}.ci_low"], flat[f"{key}.ci_high"] = answer["intervals"][key]
     return flat
-
-
-def _strict(value: float) -> float | str:
-    # JSON has no infinity.
-    return value if math.isfinite(value) else str(value)
 
 
 def _text(answer: dict[str, Any]) -> str:

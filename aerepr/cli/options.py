@@ -41,6 +41,11 @@ Folder = Annotated[
     Path | None, typer.Option("--folder", metavar="DIR", help="Where the spec's data paths start, if they moved.")
 ]
 
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="auto (cuda where there is one, else cpu), or such as cuda:1."),
+]
+
 Key = Annotated[str | None, typer.Option("--key", metavar="NAME", help="Which array of the file.")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -22,7 +23,16 @@ def show(answer: Any, as_json: bool, text: Callable[[], str]) -> None:
     Args:
         answer: what `--json` prints. text: what is printed otherwise, made only then.
     """
-    print(json.dumps(answer, indent=2, default=str) if as_json else text().rstrip("\n"))
+    print(json.dumps(_strict(answer), indent=2, default=str, allow_nan=False) if as_json else text().rstrip("\n"))
+
+
+def _strict(value: Any) -> Any:
+    """An answer as JSON has it: numbers that are not finite are texts."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def note(text: str) -> None:

@@ -30,6 +30,7 @@ from aerepr.kinds.distributions import Dirac
 from aerepr.kinds.objective import Objective
 from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.step import Step, Term, Terms
+from aerepr.layers.exportable import TAKEN
 
 # Relative difference that another order of summation may make.
 ROUNDING = 1e-4
@@ -281,8 +282,8 @@ def objective_exports(subject: Subject) -> None:
     scene.stir()
     for name, (module, examples) in scene.system.objective.exports().items():
         require(
-            name.isidentifier() and name not in ("decoder", "sampler"),
-            f'exports "{name}": an entry is named by an identifier other than decoder and sampler',
+            name.isidentifier() and name not in TAKEN,
+            f'exports "{name}": an entry is named by an identifier other than {", ".join(TAKEN)}',
         )
         rows = torch.arange(EXPORT_ROWS)
         inputs = {

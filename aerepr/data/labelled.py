@@ -19,6 +19,10 @@ from aerepr.errors import DataError
 Floats = npt.NDArray[np.floating[Any]]
 Classes = npt.NDArray[np.intp]
 
+# The greatest size of a value, and the least range of a column that varies. Outside of them squares overflow or vanish, and
+# the solvers of the classifiers stop short, or never.
+LARGEST, NARROWEST = 1e15, 1e-100
+
 
 def as_codes(codes: npt.ArrayLike, *, dimensions: int = 1, rows: int = 2) -> Floats:
     """Codes (N, D); float32 and float64 keep their type, everything else becomes the one of them that holds it.
@@ -29,13 +33,14 @@ def as_codes(codes: npt.ArrayLike, *, dimensions: int = 1, rows: int = 2) -> Flo
     Raises:
         DataError: another shape, no numbers, NaN or infinite values, too few dimensions or rows.
     """
-    array = np.asarray(codes)
+    array = _as_array(codes, "codes")
     if array.ndim != 2:
         raise DataError(f"codes: found shape {array.shape}, expected (rows, dimensions); reshape to two dimensions")
     if array.dtype.kind not in "biuf":
         raise DataError(f"codes: found dtype {array.dtype}, expected real numbers; store float32")
     if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+        with np.errstate(over="ignore"):  # what does not fit is infinite, and found below
+            array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
     if array.shape[0] < rows:
         raise DataError(f"codes: found {array.shape[0]} rows, expected at least {rows}; encode more samples")
     if array.shape[1] < dimensions:
@@ -49,23 +54,51 @@ def as_codes(codes: npt.ArrayLike, *, dimensions: int = 1, rows: int = 2) -> Flo
             f"codes: found {int((~finite_ND).sum())} values that are NaN or infinite, the first in row {row}, dimension "
             f"{column}, expected finite numbers; leave out those rows, or repair the encoder"
         )
+    _require_moderate(array, "codes", "dimension")
     return array
 
 
+def _as_array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    if np.ma.is_masked(values):
+        raise DataError(
+            f"{what}: found masked values, expected a known one in every place; leave out those rows or columns"
+        )
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as cause:
+        raise DataError(f"{what}: found no array ({cause}), expected numbers of shape (rows, columns)") from cause
+
+
+def _require_moderate(array: Floats, what: str, column_name: str) -> None:
+    low, high = array.min(axis=0), array.max(axis=0)
+    for column, size in enumerate(np.maximum(-low, high)):
+        if size > LARGEST:
+            raise DataError(
+                f"{what}: found values as large as {size:.3g} in {column_name} {column}, expected at most {LARGEST:g}; they "
+                "have diverged, or want another unit"
+            )
+        if 0 < high[column] - low[column] < NARROWEST:
+            raise DataError(
+                f"{what}: found a range of {high[column] - low[column]:.3g} in {column_name} {column}, expected 0 or at least "
+                f"{NARROWEST:g}; give another unit"
+            )
+
+
 def as_factors(factors: npt.ArrayLike, rows: int, *, least: int = 1) -> npt.NDArray[Any]:
-    """Factors (N, K) of numbers, which may be continuous.
+    """Factors (N, K) of numbers, as they are.
 
     Args:
         factors: (N, K), or (N,) for one factor. rows: of the codes they belong to. least: the fewest factors.
 
     Raises:
-        DataError: none, another length than the codes, no numbers, NaN or infinite values, unknown labels, too few.
+        DataError: none, another length than the codes, no numbers, NaN or infinite values, unknown labels, too few, or none
+            that varies.
     """
     if factors is None:
         raise DataError(
             "factors: found none, expected one row of classes for each code; this metric needs ground truth"
         )
-    array = np.asarray(factors)
+    array = _as_array(factors, "factors")
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise DataError(
@@ -93,6 +126,24 @@ def as_factors(factors: npt.ArrayLike, rows: int, *, least: int = 1) -> npt.NDAr
             f"factors: found {int(unknown_K[column])} unknown labels (below 0) in factor {column}, expected a class 0 or "
             "more in every row; leave out those rows or that factor"
         )
+    if (array == array[0]).all():
+        raise DataError(
+            "factors: every factor has a single value, expected at least one that varies; give rows that differ in a factor"
+        )
+    return array
+
+
+def as_quantities(factors: npt.ArrayLike, rows: int) -> npt.NDArray[np.float64]:
+    """Factors (N, K) of numbers that have an order and may be continuous.
+
+    Args:
+        factors: (N, K), or (N,) for one factor. rows: of the codes they belong to.
+
+    Raises:
+        DataError: as `as_factors`, and for numbers too large, or that vary too little.
+    """
+    array = as_factors(factors, rows).astype(np.float64)
+    _require_moderate(array, "factors", "factor")
     return array
 
 

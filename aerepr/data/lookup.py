@@ -57,5 +57,6 @@ def missing_key(where: str, key: str, known: Iterable[str]) -> DataError:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """` (did you mean "..."?)` when a known name is close to `name`, else nothing."""
-    close = get_close_matches(name, list(known), n=1)
+    # A name that is known is a broken link: it does not help to name it again.
+    close = get_close_matches(name, [item for item in known if item != name], n=1)
     return f' (did you mean "{close[0]}"?)' if close else ""

@@ -47,7 +47,7 @@ class MappedRows:
         for number in np.unique(holder):
             part = self.parts[number]
             first = int(self._ends[number]) - len(part)
-            with open(part.filename, "rb", buffering=0) as file:  # type: ignore[arg-type]  # of named files, as below
+            with open(part.filename, "rb", buffering=0) as file:
                 for place in np.flatnonzero(holder == number):
                     file.seek(part.offset + (int(rows[place]) - first) * bytes_NB.shape[1])
                     if file.readinto(bytes_NB[place].data) != bytes_NB.shape[1]:

@@ -48,6 +48,18 @@ def metric_names(registry: Registry) -> list[str]:
     return found
 
 
+def of_codes(name: str, registry: Registry) -> type[Metric]:
+    """The metric of that name.
+
+    Raises:
+        UsageError: it is of runs, not of codes. UnknownComponent: there is none.
+    """
+    component: type[Metric] = registry.load("metric", name)
+    if component.needs != "codes":
+        raise UsageError(f'metric "{name}" is of a run, not of codes: aerepr evaluate computes it')
+    return component
+
+
 def compute(
     spec: ComponentSpec, codes: npt.NDArray[Any], factors: npt.NDArray[Any] | None, registry: Registry
 ) -> dict[str, float]:
@@ -60,9 +72,7 @@ def compute(
         DataError: arrays that it is not defined on. UsageError: it is of runs, not of codes.
         MissingExtra: a library it needs is not installed.
     """
-    component: type[Metric] = registry.load("metric", spec.name)
-    if component.needs != "codes":
-        raise UsageError(f'metric "{spec.name}" is of a run, not of codes: aerepr evaluate computes it')
+    component = of_codes(spec.name, registry)
     if component.supervised and factors is None:
         raise DataError(f'metric "{spec.name}" needs ground-truth factors, and none were given')
     return component(spec).compute(codes, factors)

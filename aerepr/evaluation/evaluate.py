@@ -1,21 +1,23 @@
 """Metrics of one run, by name, on the rows that are asked about.
 
 A metric that is not defined on the run (no factors, no density, a library that is missing) says why and stops no other.
-Codes are made once, whatever number of metrics reads them, and their seconds are kept apart.
+Each row is encoded once, whatever number of metrics asks for its code, and the seconds of encoding are kept apart.
 Shape letters: N rows, D latent dimensions, K factors.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from aerepr.data.labelled import as_classes, train_count
 from aerepr.data.source import DataSource, Part
@@ -23,7 +25,9 @@ from aerepr.errors import AereprError, DataError, UsageError
 from aerepr.evaluation.arrays import Interval, intervals
 from aerepr.kinds.dataset import Progress, silent
 from aerepr.kinds.metric import Metric
+from aerepr.kinds.step import Step
 from aerepr.layers.interventions import grid_lookup
+from aerepr.model.check import lacking_modes
 from aerepr.model.view import View
 from aerepr.registry.registry import Registry
 from aerepr.spec.base import ComponentSpec
@@ -32,8 +36,8 @@ from aerepr.spec.base import ComponentSpec
 # 10,000 rows, and 5,000 to score, as the published tables have it.
 ROWS = 15_000
 
-# Rows encoded at once; twice as many are encoded to tell how long many will take.
-_BATCH = 256
+# Rows encoded at once, few enough to stay in the caches of a CPU; twice as many are encoded to tell how long many will take.
+_BATCH = 64
 
 # Work that will take longer, in seconds, is announced.
 _LONG = 10.0
@@ -103,7 +107,8 @@ class Result:
 class Outcome:
     """Attributes: results, refused: by label, what a metric gave, or why it is not defined here.
 
-    encode_seconds: spent encoding, by what was encoded: passes that metrics of codes share, and all of metrics of runs.
+    encode_seconds: spent encoding, by what was encoded: the examples asked about, once for all metrics, and what metrics
+        encode beside them ("in ..."), such as samples.
     """
 
     results: dict[str, Result] = field(default_factory=dict)
@@ -116,14 +121,79 @@ class Outcome:
         return {key: value for result in self.results.values() for key, value in result.numbers.items()}
 
 
-def over(run: View, source: DataSource, rows: np.ndarray) -> View:
+@dataclass
+class Seconds:
+    """Attributes: seconds: counted so far. began: the clock when the last count began."""
+
+    seconds: float = 0.0
+    began: float = 0.0
+
+
+class Judged(View):
+    """A run with its data at hand, of which metrics are asked about some rows; each of these is encoded once.
+
+    Attributes:
+        rows: their numbers. encoded_rows: how many of them were encoded so far. seconds: that took, with making their
+            batches.
+    """
+
+    def __init__(self, run: View, source: DataSource, rows: np.ndarray) -> None:
+        super().__init__(run.spec, run.system, run.sampler, run.info, run.codes, run.gallery)
+        self.set_source(
+            lambda split: (self.seen(batch) for batch in source.batches(source.rows(split), _BATCH)),
+            lambda: (self.seen(batch) for batch in source.batches(rows, _BATCH)),
+        )
+        self.rows = rows
+        self.encoded_rows = 0
+        self.seconds = 0.0
+        self._params: list[Tensor] = []
+        self._others = Seconds()
+
+    def encoded(self) -> Iterator[Step]:
+        batches = self.evaluated()
+        for known in itertools.count():
+            began = self._now()
+            if (batch := next(batches, None)) is None:
+                return
+            if known == len(self._params):
+                others = self._others.seconds
+                with torch.no_grad():
+                    self._params.append(self.model.encoder(batch.first))
+                # Where a metric asks first, the encoder's hooks have counted this as its own.
+                self._others.seconds = others
+                self.encoded_rows += len(batch)
+                self.seconds += self._now() - began
+            yield self.model.drawn(self.step(batch, "represent"), self._params[known])
+
+    @contextmanager
+    def timed(self) -> Iterator[Seconds]:
+        """Count what the encoder takes for anything else while the context lasts."""
+        self._others = found = Seconds()
+
+        def begin(*_: object) -> None:
+            found.began = self._now()
+
+        def end(*_: object) -> None:
+            found.seconds += self._now() - found.began
+
+        encoder = self.model.encoder
+        hooks = [encoder.register_forward_pre_hook(begin), encoder.register_forward_hook(end)]
+        try:
+            yield found
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _now(self) -> float:
+        """The clock, when what a device has in work is done."""
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
+        return time.perf_counter()
+
+
+def over(run: View, source: DataSource, rows: np.ndarray) -> Judged:
     """The same run, its data at hand, and metrics asked about these rows."""
-    found = View(run.spec, run.system, run.sampler, run.info, run.codes, run.gallery)
-    found.set_source(
-        lambda split: (found.seen(batch) for batch in source.batches(source.rows(split))),
-        lambda: (found.seen(batch) for batch in source.batches(rows)),
-    )
-    return found
+    return Judged(run, source, rows)
 
 
 def varying(source: DataSource, rows: np.ndarray) -> tuple[list[int], dict[str, str]]:
@@ -148,17 +218,23 @@ def varying(source: DataSource, rows: np.ndarray) -> tuple[list[int], dict[str, 
 class Codes:
     """Codes (N, D) and factor classes (N, K) of the rows asked about, and of the whole factor grid; each encoded once."""
 
-    def __init__(self, run: View, source: DataSource, rows: np.ndarray, told: Told = unheard) -> None:
+    def __init__(self, run: Judged, source: DataSource, told: Told = unheard) -> None:
         self.run = run
         self.source = source
-        self.rows = rows
         self.told = told
-        self.seconds: dict[str, float] = {}
+        self.grid_seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Spent on encoding these rows."""
+        return self.run.seconds + self.grid_seconds
 
     @cached_property
     def given(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Of the rows asked about; None where there is no factor that varies."""
-        return self._timed(self.rows), self._classes(self.rows)
+        with torch.no_grad():
+            codes = [self.run.model.prior.to_metric_scale(step.z_BD).cpu() for step in self.run.encoded()]
+        return torch.cat(codes).numpy(), self._classes(self.run.rows)
 
     @cached_property
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
@@ -173,18 +249,15 @@ class Codes:
             raise DataError("this protocol draws factors, and the data set has none")
         # Refuses what is no grid before anything is encoded.
         grid_lookup(classes_NK, classes_NK, as_classes(classes_NK, len(rows), least=2).sizes)
-        self._encode(rows[:_BATCH])
         began = time.perf_counter()
         self._encode(rows[:_BATCH])
-        seconds = (time.perf_counter() - began) * len(rows) / min(_BATCH, len(rows))
+        warm = time.perf_counter()
+        self._encode(rows[:_BATCH])
+        seconds = (time.perf_counter() - warm) * len(rows) / min(_BATCH, len(rows))
         self.told(f"every combination of factors is encoded: {len(rows):,} examples, about {duration(seconds)}")
-        return self._timed(rows), classes_NK
-
-    def _timed(self, rows: np.ndarray) -> np.ndarray:
-        began = time.perf_counter()
         codes_ND = self._encode(rows)
-        self.seconds[f"{len(rows):,} examples"] = time.perf_counter() - began
-        return codes_ND
+        self.grid_seconds = time.perf_counter() - began
+        return codes_ND, classes_NK
 
     def _encode(self, rows: np.ndarray) -> np.ndarray:
         model, codes = self.run.model, []
@@ -223,18 +296,18 @@ def measure(
         UsageError: the selection has no rows. UnknownComponent: no metric of that name.
     """
     rows = selection.rows(source)
-    codes = Codes(over(run, source, rows), source, rows, told)
-    outcome, encoder = Outcome(), _Stopwatch(run.model.encoder)
+    judged = over(run, source, rows)
+    codes, outcome = Codes(judged, source, told), Outcome()
     within: dict[str, float] = {}
     for done, (label, spec) in enumerate(specs.items()):
         progress("evaluate", done, len(specs))
         try:
             metric = _metric(run, source, rows, spec, registry)
+            began, before = time.perf_counter(), codes.seconds
             subject = _subject(metric, codes)
-            began = time.perf_counter()
-            with torch.no_grad(), encoder:
+            with torch.no_grad(), judged.timed() as encoder:
                 numbers = metric.compute(*subject)
-            seconds = time.perf_counter() - began - encoder.seconds
+            seconds = time.perf_counter() - began - encoder.seconds - (codes.seconds - before)
         except AereprError as cause:
             outcome.refused[label] = cause
             continue
@@ -246,39 +319,18 @@ def measure(
                 ends = intervals(spec, *codes.given, registry, numbers, resamples, selection.seed or 0)
             except DataError as cause:
                 remarks.append(f"no interval: {cause}")
-            seconds = time.perf_counter() - began - encoder.seconds
+            seconds = time.perf_counter() - began - encoder.seconds - (codes.seconds - before)
         if encoder.seconds:
             within[f"in {label}"] = encoder.seconds
-        protocol = f"{metric.protocol}; {_of_rows(metric, spec, source, selection, rows)}"
+        protocol = f"{metric.protocol}; {of_rows(metric, spec, source, selection, rows)}"
         outcome.results[label] = Result(numbers, ends, protocol, remarks, seconds, metric.matrix)
     progress("evaluate", len(specs), len(specs))
-    outcome.encode_seconds = codes.seconds | within
+    if judged.encoded_rows:
+        outcome.encode_seconds[f"{judged.encoded_rows:,} examples"] = judged.seconds
+    if codes.grid_seconds:
+        outcome.encode_seconds[f"all {len(source.dataset):,} combinations of factors"] = codes.grid_seconds
+    outcome.encode_seconds |= within
     return outcome
-
-
-class _Stopwatch:
-    """Seconds that a module's forward takes while the context lasts, anew each time."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self.seconds = self.began = 0.0
-
-    def __enter__(self) -> None:
-        self.seconds = 0.0
-        self.hooks = [
-            self.module.register_forward_pre_hook(lambda *_: self._begin()),
-            self.module.register_forward_hook(lambda *_: self._end()),
-        ]
-
-    def __exit__(self, *_: object) -> None:
-        for hook in self.hooks:
-            hook.remove()
-
-    def _begin(self) -> None:
-        self.began = time.perf_counter()
-
-    def _end(self) -> None:
-        self.seconds += time.perf_counter() - self.began
 
 
 def duration(seconds: float) -> str:
@@ -289,14 +341,12 @@ def duration(seconds: float) -> str:
 def _metric(run: View, source: DataSource, rows: np.ndarray, spec: ComponentSpec, registry: Registry) -> Metric:
     """The metric, if it can be asked about this run."""
     component: type[Metric] = registry.load("metric", spec.name)
-    missing = set(component.modes) - set(run.model.posterior.modes)
-    if missing:
-        raise UsageError(
-            f'metric "{spec.name}" needs the posterior modes {", ".join(sorted(missing))}, and posterior '
-            f'"{run.spec.model.posterior.name}" has {", ".join(run.model.posterior.modes)}'
-        )
+    require_modes(run, component, spec, registry)
     if component.needs == "runs":
-        raise UsageError(f'metric "{spec.name}" compares several runs; it cannot be computed of one')
+        raise UsageError(
+            f'metric "{spec.name}" compares several runs; it cannot be computed of one: name several, or see '
+            "`aerepr study rank`"
+        )
     if component.needs == "codes" and component.supervised and source.dataset.factors is None:
         raise DataError(f'metric "{spec.name}" needs ground-truth factors, and this data set has none')
     metric = component(spec)
@@ -305,13 +355,24 @@ def _metric(run: View, source: DataSource, rows: np.ndarray, spec: ComponentSpec
     return metric
 
 
+def require_modes(run: View, component: type[Metric], spec: ComponentSpec, registry: Registry) -> None:
+    """Refuse a metric that a posterior has not the modes for.
+
+    Raises:
+        UsageError: it has not.
+    """
+    lacking = lacking_modes(component, run.spec.model.posterior.name, run.model.posterior.modes, registry)
+    if lacking:
+        raise UsageError(f'metric "{spec.name}" {lacking}')
+
+
 def _subject(metric: Metric, codes: Codes) -> tuple[Any, ...]:
     if metric.needs == "run":
         return (codes.run,)
     return codes.grid if metric.whole_grid else codes.given
 
 
-def _of_rows(metric: Metric, spec: ComponentSpec, source: DataSource, selection: Selection, rows: np.ndarray) -> str:
+def of_rows(metric: Metric, spec: ComponentSpec, source: DataSource, selection: Selection, rows: np.ndarray) -> str:
     """Which rows a metric's numbers are of."""
     if metric.needs == "codes" and metric.whole_grid:
         return f"factors drawn uniformly, each by itself, from all {len(source.dataset):,} combinations of the data set"

@@ -35,7 +35,7 @@ def sheet(run: View, source: DataSource, rows: np.ndarray, seed: int = 0) -> pic
         for name, sampler in run.samplers().items():
             if sampler not in drawn:
                 drawn.add(sampler)
-                shown.append((name, torch.cat(list(run.draw(sampler, len(x), seed)))))
+                shown.append((name, torch.cat(list(run.draw(sampler, len(x), seed))).cpu()))
     groups = [(name, values.numpy()) for name, values in shown]
     return pictures.labelled_rows(groups) if shape.is_image else pictures.scatter(groups)
 

@@ -20,7 +20,7 @@ class Metric(ABC):
 
     Attributes:
         needs: what `compute` takes: `codes` (codes (N, D) and factor classes (N, factors), numpy), `run` (a RunView, whose
-            `evaluated()` are the rows asked about), `runs` (a list of them).
+            `evaluated()` are the rows asked about, and `encoded()` the same with their codes), `runs` (a list of them).
         modes: posterior modes it uses; `check` refuses it on a model whose posterior lacks one.
         supervised: whether a metric of codes reads factors; one that does not is given None where there are none.
         protocol: how the numbers come about, in one line; printed beside them.
@@ -46,7 +46,10 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self, *subject: Any) -> dict[str, float]:
-        """The numbers, keyed `metric.field`. Called without gradients; a metric that needs them turns them on."""
+        """The numbers, keyed `metric.field`. Called without gradients; a metric that needs them turns them on.
+
+        A metric of several runs may add what is each run's own, as `metric.field_0`, `metric.field_1`, ... in their order.
+        """
 
     def remarks(self, numbers: Mapping[str, float]) -> list[str]:
         """What the numbers show that a reader should be told, a sentence each, such as "3 of 12 dimensions have collapsed".

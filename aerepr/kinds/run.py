@@ -121,3 +121,12 @@ class RunView(Protocol):
         Raises:
             DataError: the data set is not at hand.
         """
+
+    def encoded(self) -> Iterator[Step]:
+        """The batches of `evaluated` with parameters, distributions and codes in `represent` mode, not decoded.
+
+        An evaluation encodes each row once, whatever number of metrics ask: prefer this to `model.represent`.
+
+        Raises:
+            DataError: the data set is not at hand.
+        """

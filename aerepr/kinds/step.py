@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -12,6 +14,9 @@ from aerepr.kinds.batch import Batch
 
 if TYPE_CHECKING:
     from aerepr.kinds.prior import Prior
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Law = Literal["uniform", "normal"]
 
@@ -51,6 +56,7 @@ class Step:
         extra: further batches of the same step for regularizers that ask for them (`extra_batches`): encoded, without
             gradient to the encoder, and not decoded. In training their rows are drawn apart; in validation they are
             the rows of the batch.
+        known: what `once` has computed; copies of a step share it.
     """
 
     batch: Batch
@@ -66,6 +72,22 @@ class Step:
     raw: Tensor = None  # type: ignore[assignment]
     likelihood: Distribution = None  # type: ignore[assignment]
     extra: tuple[Step, ...] = ()
+    known: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result, computed by the first regularizer of a step that asks for it, for all that do.
+
+        The very same arguments are the same question, so a copy of the step with another code or posterior asks anew.
+
+        Args:
+            function: of its arguments alone; it draws nothing. args, kwargs: tensors, distributions, settings.
+        """
+        # A result without gradients must not serve where they are wanted. Keys hold their objects, so ids stay theirs.
+        key = (function, torch.is_grad_enabled(), *args, *kwargs.items())
+        if key not in self.known:
+            self.known[key] = function(*args, **kwargs)
+        found: T = self.known[key]
+        return found
 
     def draw_prior(self, name: str) -> Tensor:
         """Codes (B, D) of the prior, one a row of the batch, from this step's noise of that name."""

@@ -15,14 +15,56 @@ Shape letters: B batch, N size of the data set, D latent dimensions.
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import log
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent
 
 Estimator = Literal["mws", "mss"]
+
+
+class Aggregate:
+    """What is known of q(z) at the codes of one batch, each quantity computed when it is first asked for.
+
+    Args:
+        posterior: q(z given x), batch shape (B,), event shape (D,); `Independent` of single dimensions for `marginals_BD`.
+        z_BD: drawn from it. dataset_size: N.
+    """
+
+    def __init__(self, posterior: Distribution, z_BD: Tensor, dataset_size: int, estimator: Estimator) -> None:
+        self.posterior = posterior
+        self.z_BD = z_BD
+        self.dataset_size = dataset_size
+        self.estimator = estimator
+
+    @cached_property
+    def own_B(self) -> Tensor:
+        """log q(z_i given x_i)."""
+        return self._pairs_BB.diagonal()
+
+    @cached_property
+    def joint_B(self) -> Tensor:
+        """log q(z_i)."""
+        return log_aggregate(self._pairs_BB, self.dataset_size, self.estimator)
+
+    @cached_property
+    def marginals_BD(self) -> Tensor:
+        """log q(z_id)."""
+        return log_aggregate(self._pairs_BBD, self.dataset_size, self.estimator)
+
+    @cached_property
+    def _pairs_BB(self) -> Tensor:
+        if isinstance(self.posterior, Independent) and self.posterior.reinterpreted_batch_ndims == 1:
+            return self._pairs_BBD.sum(dim=2)
+        return pairwise_log_prob(self.posterior, self.z_BD)
+
+    @cached_property
+    def _pairs_BBD(self) -> Tensor:
+        assert isinstance(self.posterior, Independent)
+        return pairwise_log_prob(self.posterior.base_dist, self.z_BD)
 
 
 def pairwise_log_prob(posterior: Distribution, z: Tensor) -> Tensor:

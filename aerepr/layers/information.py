@@ -28,7 +28,10 @@ def bins(codes_ND: npt.NDArray[np.floating[Any]], count: int = BINS) -> npt.NDAr
     steps_B = np.arange(count, dtype=codes_ND.dtype)
     found = np.empty(codes_ND.shape, np.intp)
     for dimension, column in enumerate(codes_ND.T):
-        edges_B = steps_B * ((high_D[dimension] - low_D[dimension]) / codes_ND.dtype.type(count)) + low_D[dimension]
+        width = high_D[dimension] - low_D[dimension]
+        step = width / codes_ND.dtype.type(count)
+        # A width that a twentieth of is below the least number is divided after it is multiplied, as NumPy does.
+        edges_B = (steps_B * step if step > 0 else steps_B / count * width) + low_D[dimension]
         found[:, dimension] = np.searchsorted(edges_B, column, side="right") - 1
     return found
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aerepr.errors import DataError
+from aerepr.errors import DataError, UsageError
 
 Codes = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.intp]
@@ -124,6 +124,24 @@ class Encoded:
                 f"shape ({len(flat)}, dimensions)"
             )
         return codes.reshape(*values.shape[:-1], -1)
+
+
+def interventions(protocol: str, codes_ND: Codes, classes_NK: Ints) -> Interventions:
+    """Interventions with the codes that are there.
+
+    Args:
+        protocol: `rows` draws among them; `generative` draws uniform, independent factors and looks their codes up.
+        codes_ND: the codes, for `generative` of every combination of factors. classes_NK: classes from 0 that all occur.
+
+    Raises:
+        DataError: a combination is missing or there twice, and the protocol is `generative`. UsageError: no such protocol.
+    """
+    if protocol == "rows":
+        return StoredRows(codes_ND, classes_NK)
+    if protocol != "generative":
+        raise UsageError(f'protocol: found "{protocol}", expected rows or generative')
+    sizes = tuple(int(most) + 1 for most in classes_NK.max(axis=0))
+    return Encoded(grid_lookup(codes_ND, classes_NK, sizes), sizes)
 
 
 def grid_lookup(codes_ND: Codes, classes_NK: Ints, sizes: Sequence[int]) -> Encode:

@@ -41,6 +41,20 @@ def unbiased_mmd(x_ND: Tensor, y_MD: Tensor, kernel: Callable[[Tensor, Tensor], 
     return _within(kernel(x_ND, x_ND)) + _within(kernel(y_MD, y_MD)) - 2 * kernel(x_ND, y_MD).mean()
 
 
+def cauchy_mmd(codes_BD: Tensor, drawn_BD: Tensor, widths: Sequence[float], training: bool) -> Tensor:
+    """`unbiased_mmd` of a batch of codes and of codes drawn from the prior, by the kernel `cauchy`.
+
+    Args:
+        training: whether the batch is one to learn from, which must have pairs.
+
+    Raises:
+        ValueError: a training batch of one code.
+    """
+    if training and len(codes_BD) < 2:
+        raise ValueError("the MMD compares pairs of codes, and the batch has 1: set train.batch_size to 2 or more")
+    return unbiased_mmd(codes_BD, drawn_BD, lambda x, y: cauchy(squared_distances(x, y), widths))
+
+
 def _within(k_NN: Tensor) -> Tensor:
     """Mean over all pairs of different points; 0 where there is one point, which has no pair."""
     count = len(k_NN)

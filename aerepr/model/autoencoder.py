@@ -55,7 +55,10 @@ class Autoencoder(nn.Module):
 
     def draw(self, step: Step) -> Step:
         """Fill in the encoder's half of a step: parameters, distributions, code drawn in `step.mode`."""
-        params_BDK = self.encoder(step.batch.first)
+        return self.drawn(step, self.encoder(step.batch.first))
+
+    def drawn(self, step: Step, params_BDK: Tensor) -> Step:
+        """The same, of parameters that the encoder gave before."""
         z_BD = self.posterior.draw(params_BDK, self._noise(params_BDK, step), step.mode)
         posterior = self.posterior(params_BDK)
         return replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from aerepr.kinds.dataset import DataInfo
 from aerepr.kinds.distributions import has_density, is_comparable, is_factorised
 from aerepr.kinds.metric import Metric
 from aerepr.kinds.regularizer import Regularizer
-from aerepr.kinds.step import Step, Term
+from aerepr.kinds.step import Mode, Step, Term
 from aerepr.layers.exportable import Decode
 from aerepr.layers.noise import StepNoise
 from aerepr.model.build import build_sampler, build_system
@@ -187,11 +188,9 @@ def _metrics(spec: RunSpec, info: DataInfo, system: System, report: Report, regi
     """Metrics computed during training, held against the posterior and what is known of the data."""
     for index, item in enumerate(spec.evaluation.metrics):
         component: type[Metric] = registry.load("metric", item.name)
-        missing = set(component.modes) - set(system.model.posterior.modes)
-        if missing:
-            text = (
-                f'needs the posterior modes {", ".join(sorted(missing))}, which "{spec.model.posterior.name}" has not'
-            )
+        lacking = lacking_modes(component, spec.model.posterior.name, system.model.posterior.modes, registry)
+        if lacking:
+            text = lacking
         elif component.needs == "runs":
             text = "compares several runs; it cannot be computed of one"
         elif component.needs == "codes" and component.supervised and not info.factors:
@@ -199,6 +198,24 @@ def _metrics(spec: RunSpec, info: DataInfo, system: System, report: Report, regi
         else:
             continue
         report.problems.append(Problem(f"evaluation.metrics.{index}", f'"{item.name}" {text}'))
+
+
+def lacking_modes(component: type[Metric], posterior: str, modes: Sequence[Mode], registry: Registry) -> str:
+    """Why a metric cannot be asked of a posterior with these modes, and which installed ones have them; "" if it can."""
+    missing = set(component.modes) - set(modes)
+    if not missing:
+        return ""
+    having = []
+    for name in registry.names("posterior"):
+        try:
+            if set(component.modes) <= set(registry.load("posterior", name).modes):
+                having.append(f'"{name}"')
+        except AereprError:
+            continue  # a broken plugin is reported by `plugins list`
+    return (
+        f'needs the posterior modes {", ".join(sorted(missing))}, and posterior "{posterior}" has {", ".join(modes)}; '
+        f"those with all of them: {', '.join(having) or 'none installed'}"
+    )
 
 
 def _companions(spec: RunSpec, system: System, report: Report) -> None:

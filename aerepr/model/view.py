@@ -30,8 +30,8 @@ from aerepr.spec.run import RunSpec
 
 Split = Literal["train", "valid", "test"]
 
-# Codes decoded at once.
-_BATCH = 256
+# Codes decoded at once: what is in work stays in the caches of a CPU.
+_BATCH = 64
 
 
 class View:
@@ -87,7 +87,7 @@ class View:
             return True
         params_BDK = torch.zeros(1, self.layout.latent_dim, self.model.posterior.K)
         with torch.no_grad():
-            return has_density(self.model.posterior(params_BDK.to(self._device)))
+            return has_density(self.model.posterior(params_BDK.to(self.device)))
 
     def fitted(self, sampler: ComponentSpec) -> Sampler:
         """A sampler fitted to the codes of this run; the same spec gives the same sampler.
@@ -129,16 +129,17 @@ class View:
     def draw(self, sampler: Sampler, count: int, seed: int) -> Iterator[Tensor]:
         z_ND = sampler(sample_noise(count, sampler.noise_dim, seed, sampler.noise))
         for z_BD in z_ND.split(_BATCH):
-            yield self.model.decode(z_BD.to(self._device))
+            yield self.model.decode(z_BD.to(self.device))
 
     def model_of(self, run: str) -> Autoencoder:
         found = open_system(find(Path("runs"), run), self.system.registry)
         if found.info.shape != self.info.shape:
             raise ShapeError(f"{run}: found a run on data of shape {found.info.shape}, expected {self.info.shape}")
-        return found.system.model.to(self._device)
+        return found.system.model.to(self.device)
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Where the model computes; codes, gallery and sampler may be elsewhere."""
         return next(self.system.parameters(), torch.empty(0)).device
 
     @property
@@ -161,3 +162,7 @@ class View:
 
     def evaluated(self) -> Iterator[Batch]:
         return self._evaluated() if self._evaluated is not None else self.batches("test")
+
+    def encoded(self) -> Iterator[Step]:
+        for batch in self.evaluated():
+            yield self.model.draw(self.step(batch, "represent"))

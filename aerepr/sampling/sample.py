@@ -68,14 +68,14 @@ def check_draw(n: int, seed: int) -> None:
 def decode(view: View, z_ND: Tensor) -> Tensor:
     """Decoded examples (N, *shape) in data units, a batch at a time."""
     with torch.no_grad():
-        parts = [view.model.decode(z_BD) for z_BD in z_ND.split(BATCH) if len(z_BD)]
+        parts = [view.model.decode(z_BD.to(view.device)).cpu() for z_BD in z_ND.split(BATCH) if len(z_BD)]
     return torch.cat(parts) if parts else torch.zeros(0, *view.info.shape.sizes)
 
 
 def encode(view: View, x: Tensor) -> Tensor:
     """Codes (N, D) of examples (N, *shape) in data units, in `represent` mode, a batch at a time."""
     with torch.no_grad():
-        parts = [view.model.encode(part) for part in x.split(BATCH) if len(part)]
+        parts = [view.model.encode(part.to(view.device)).cpu() for part in x.split(BATCH) if len(part)]
     return torch.cat(parts) if parts else torch.zeros(0, view.layout.latent_dim)
 
 

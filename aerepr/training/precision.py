@@ -13,7 +13,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -94,10 +94,13 @@ class Numerics:
             matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic = before
 
 
-def choose_device(asked: str) -> torch.device:
-    """The device a spec asks for; `auto` takes the first of cuda, mps, cpu that is there.
+def choose_device(asked: str, where: str = "train.device") -> torch.device:
+    """The device that is asked for; `auto` takes the first of cuda, mps, cpu that is there.
 
-    Of several processes on one machine each takes the CUDA device of its number, unless the spec names one.
+    Of several processes on one machine each takes the CUDA device of its number, unless one is named.
+
+    Args:
+        where: how messages call the setting.
 
     Raises:
         UsageError: the device is not known or not there.
@@ -111,7 +114,7 @@ def choose_device(asked: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as cause:
         reason = str(cause).splitlines()[0]
-        raise UsageError(f'train.device: "{asked}" is not available here ({reason}): use auto or cpu') from cause
+        raise UsageError(f'{where}: "{asked}" is not available here ({reason}): use auto or cpu') from cause
     return device
 
 
@@ -134,7 +137,13 @@ def resolve(train: TrainSpec, is_image: bool, device: torch.device) -> Numerics:
         precision = "fp32" if check is None or not check.passed else check.mode
     if precision == "tf32" and device.type != "cuda":
         raise UsageError(f"train.precision: tf32 exists on CUDA devices only, this run is on {device.type}: use fp32")
-    return Numerics(str(device), precision, is_image and device.type == "cpu", train.compile == "on", check)
+    settled = plain(is_image, device)
+    return replace(settled, precision=precision, compile=train.compile == "on", check=check)
+
+
+def plain(is_image: bool, device: torch.device) -> Numerics:
+    """How a finished run computes: fp32, in the memory format it was trained in, uncompiled."""
+    return Numerics(str(device), "fp32", is_image and device.type == "cpu", False)
 
 
 def candidate(device: torch.device) -> str | None:

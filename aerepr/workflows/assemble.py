@@ -21,7 +21,7 @@ from aerepr.rundir import manifest, tensors
 from aerepr.rundir.layout import RunDirectory
 from aerepr.spec.data import DatasetSpec
 from aerepr.spec.run import RunSpec
-from aerepr.training import schedules
+from aerepr.training import precision, schedules
 
 
 def open_source(
@@ -113,16 +113,24 @@ def open_run(run: RunDirectory, registry: Registry | None = None, data: Path | N
     sampler.fit(codes, system.layout, system.model.prior)
     tensors.restore(sampler, found.sampler, str(run.bundle / "sampler.safetensors"))
     sampler.eval().requires_grad_(False)
+    precision.prepare(system, precision.plain(info.shape.is_image, torch.device("cpu")))
     view = View(spec, system, sampler, info, codes, found.gallery.get("x", torch.empty(0, *info.shape.sizes)))
     view.set_source(lambda split: _batches(run, registry, view, split, data))
     return view
 
 
-def run_source(run: RunDirectory, view: View, registry: Registry, data: Path | None = None) -> DataSource:
+def run_source(
+    run: RunDirectory,
+    view: View,
+    registry: Registry,
+    data: Path | None = None,
+    device: torch.device | str = "cpu",
+) -> DataSource:
     """The data set of a run.
 
     Args:
         data: folder in which the spec's data paths start, if the data moved since training.
+        device: where batches are made.
 
     Raises:
         DataError: it is not there, or not what the run was trained on.
@@ -130,7 +138,7 @@ def run_source(run: RunDirectory, view: View, registry: Registry, data: Path | N
     folder = data or Path(manifest.read_env(run)["folder"])
     where = f"The run's data is looked for from {folder}: pass --folder DIR (in Python: data=DIR) if it moved"
     try:
-        source = open_source(view.spec.data, folder, registry)
+        source = open_source(view.spec.data, folder, registry, device)
     except DataError as cause:
         raise DataError(f"{cause}\n{where}") from cause
     if (source.info.shape, source.info.factors) != (view.info.shape, view.info.factors):

@@ -6,12 +6,10 @@ happened until then, whatever they say of later steps: the arms of a study need 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from aerepr import atomic
 from aerepr.errors import CheckpointError, Problem, RunDirectoryError, SpecError
 from aerepr.registry.registry import Registry
 from aerepr.rundir import checkpoint, layout, manifest
@@ -53,8 +51,7 @@ class Branch:
         The other run may have logged and validated at its own last step, which is the one thing that can tell them apart.
         """
         checkpoint.save(target, self.checkpoint)
-        kept = [line for line in record.read(self.run.metrics) if line["step"] <= self.checkpoint.step]
-        atomic.write_text(target.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+        record.truncate(self.run.metrics, self.checkpoint.step, target.metrics)
 
 
 def find(runs: Path, asked: str, spec: RunSpec) -> Branch:

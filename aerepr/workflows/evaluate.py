@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,16 +10,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
+
 from aerepr import atomic
 from aerepr.data.source import Part
 from aerepr.errors import AereprError, DataError, UsageError
-from aerepr.evaluation.asked import default_names, metric_specs
+from aerepr.evaluation.asked import default_names
 from aerepr.evaluation.evaluate import ROWS, Outcome, Result, Selection, Told, measure, unheard, varying
 from aerepr.evaluation.sheet import cells, sheet
 from aerepr.kinds.dataset import Progress, silent
 from aerepr.sampling.component import parse_sets
 from aerepr.sampling.pictures import save_png
 from aerepr.spec.base import ComponentSpec
+from aerepr.training import precision
+from aerepr.training.record import strict
 from aerepr.workflows.assemble import run_source
 from aerepr.workflows.load import load
 
@@ -40,6 +43,8 @@ def evaluate(
     resamples: int = 0,
     folder: str | Path | None = None,
     sets: Sequence[str] = (),
+    device: str = "auto",
+    may_be_empty: bool = False,
     told: Told = unheard,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -54,7 +59,10 @@ def evaluate(
             spec's `data.subset`. rows: at most so many, a seeded choice; None: all.
         seed: of that choice, of what metrics draw and of intervals; None: `data.split_seed`, and what metrics say.
         resamples: of the bootstrap of metrics of codes; 0: no intervals.
-        folder: where the spec's data paths start, if they moved. sets: settings, each "metric.key=value".
+        folder: where the spec's paths start, of data and of metrics, if they moved. sets: settings, each "metric.key=value",
+            whose paths start in the current folder.
+        device: auto (cuda where there is one, else cpu), or a torch device.
+        may_be_empty: whether an answer in which every metric is refused is one; else it is an error.
         told: is told of work that takes long. progress: of each metric that is done.
 
     Returns:
@@ -63,26 +71,28 @@ def evaluate(
         [low, high]), `factors` (names that metrics of codes were given), `left_out` (the other factors, to the reason);
         by metric: `groups` (the keys of its numbers), `protocol` (how they come about), `remarks`, `refused` (why it is not
         defined on this run), `on_request` (why it is not in the default set); `named` (whether `names` were given);
-        `perf`: `encode_seconds` by what was encoded, and `seconds` of metrics without them.
+        `perf`: `device`; `encode_seconds` by what was encoded, and `seconds` of metrics without them.
 
     Raises:
-        UsageError: split, subset, rows or a metric cannot be meant. UnknownComponent: no such metric.
+        UsageError: split, subset, rows, a metric or the device cannot be meant. UnknownComponent: no such metric.
         SpecError: a setting is wrong. RunDirectoryError: no such run.
         DataError: the data is not at hand, or none of the metrics named is defined on it.
     """
-    if split not in get_args(Part):
-        raise UsageError(f'split: expected {", ".join(get_args(Part))}, got "{split}"')
-    for key, value, least in (("rows", rows, 1), ("seed", seed, 0)):
-        if value is not None and value < least:
-            raise UsageError(f"{key}: expected {least} or more, got {value}")
+    selection = selected(split, subset, rows, seed)
+    if device == "auto" and not torch.cuda.is_available():
+        # Not MPS: sums over many examples are of float64, which it has not.
+        device = "cpu"
+    where = precision.choose_device(device, "device")
     opened = load(run, runs, folder)
-    specs = metric_specs(opened.registry, opened.spec.evaluation.metrics, names, parse_sets(sets), seed)
-    selection = Selection(split, _classes(subset), rows, seed)
-    source = run_source(opened.directory, opened.view, opened.registry, opened.data)
-    outcome = measure(
-        opened.view, source, selection, specs, opened.registry, resamples=resamples, told=told, progress=progress
-    )
-    if not outcome.results:
+    specs = opened.metric_specs(names, parse_sets(sets), seed)
+    source = run_source(opened.directory, opened.view, opened.registry, opened.data, where)
+    numerics = precision.plain(opened.view.info.shape.is_image, where)
+    precision.prepare(opened.view.system, numerics)
+    with numerics.kernels():
+        outcome = measure(
+            opened.view, source, selection, specs, opened.registry, resamples=resamples, told=told, progress=progress
+        )
+    if not outcome.results and not may_be_empty:
         raise _refusal(outcome)
     chosen = selection.rows(source)
     counts = {"rows": len(chosen), "of": len(source.rows(split, selection.subset))}
@@ -121,10 +131,27 @@ def evaluate(
         "on_request": default_names(opened.registry)[1] if names is None else {},
         "named": names is not None,
         "perf": {
+            "device": str(where),
             "encode_seconds": outcome.encode_seconds,
             "seconds": {label: result.seconds for label, result in outcome.results.items()},
         },
     }
+
+
+def selected(
+    split: Part, subset: Sequence[str] | Mapping[str, Sequence[int]], rows: int | None, seed: int | None
+) -> Selection:
+    """Rows as they are asked for.
+
+    Raises:
+        UsageError: that cannot be meant.
+    """
+    if split not in get_args(Part):
+        raise UsageError(f'split: expected {", ".join(get_args(Part))}, got "{split}"')
+    for key, value, least in (("rows", rows, 1), ("seed", seed, 0)):
+        if value is not None and value < least:
+            raise UsageError(f"{key}: expected {least} or more, got {value}")
+    return Selection(split, _classes(subset), rows, seed)
 
 
 def _kept_of(spec: ComponentSpec, result: Result) -> dict[str, Any]:
@@ -132,17 +159,12 @@ def _kept_of(spec: ComponentSpec, result: Result) -> dict[str, Any]:
     found: dict[str, Any] = {
         "settings": spec.model_dump(mode="json", by_alias=True, exclude={"name"}, exclude_none=True),
         "protocol": result.protocol,
-        "numbers": {key: _strict(value) for key, value in result.numbers.items()},
+        "numbers": {key: strict(value) for key, value in result.numbers.items()},
         "perf": {"seconds": result.seconds},
     }
     if result.intervals:
-        found["intervals"] = {key: [*map(_strict, asdict(ends).values())] for key, ends in result.intervals.items()}
+        found["intervals"] = {key: [*map(strict, asdict(ends).values())] for key, ends in result.intervals.items()}
     return found
-
-
-def _strict(value: float) -> float | str:
-    # JSON has no infinity.
-    return value if math.isfinite(value) else str(value)
 
 
 def _refusal(outcome: Outcome) -> AereprError:

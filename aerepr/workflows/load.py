@@ -27,6 +27,7 @@ from aerepr.rundir import layout, manifest
 from aerepr.rundir.layout import RunDirectory
 from aerepr.sampling import sample, traverse
 from aerepr.sampling.store import checked_codes
+from aerepr.spec.base import ComponentSpec, anchored
 from aerepr.spec.run import RunSpec
 from aerepr.workflows.assemble import open_run, run_source
 from aerepr.workflows.inputs import as_arrays, as_examples
@@ -160,7 +161,7 @@ class Run:
             UnknownComponent: no metric of that name. DataError: the data set is not at hand, or lacks factors.
             UsageError: no such rows, or a metric that this model cannot have.
         """
-        specs = metric_specs(self.registry, self.spec.evaluation.metrics, metrics, seed=seed)
+        specs = self.metric_specs(metrics, seed=seed)
         source = run_source(self.directory, self.view, self.registry, self.data)
         selection = evaluate.Selection(split, subset, rows, seed)
         outcome = evaluate.measure(self.view, source, selection, specs, self.registry)
@@ -169,27 +170,47 @@ class Run:
                 raise cause
         return outcome.numbers
 
+    def metric_specs(
+        self, names: Sequence[str] | None = None, settings: Mapping[str, Any] | None = None, seed: int | None = None
+    ) -> dict[str, ComponentSpec]:
+        """Tables of metrics by label, those of the run's spec with their paths where they are.
+
+        Args: as for `aerepr.evaluation.asked.metric_specs`.
+        """
+        folder = self.data or Path(manifest.read_env(self.directory)["folder"])
+        own = [anchored(spec, folder) for spec in self.spec.evaluation.metrics]
+        return metric_specs(self.registry, own, names, settings, seed)
+
     def export(
         self,
         to: str | Sequence[str] = ("torchscript", "onnx"),
         sampler: str | None = None,
         out: str | Path | None = None,
         settings: Mapping[str, Any] | None = None,
-    ) -> dict[str, dict[str, Any]]:
+        parts: str | Sequence[str] = (),
+        precision: str = "fp32",
+    ) -> dict[str, Any]:
         """Write decoder and sampler in formats that other programs run, each verified against this model.
 
         Args:
-            to: names of exporters, or "all". sampler: another than the run's own; settings: fields of its table.
-            out: folder; left out: `exports/` in the run.
+            to: names of exporters, or "all": every format that can be made here.
+            sampler: another than the run's own; settings: fields of its table.
+            out: folder; left out: `exports/` in the run. What it holds of the same model and sampler stays.
+            parts: decoder, sampler, encoder or entries of the objective; none: all but the encoder.
+            precision: fp16 stores weights of ONNX files in half the bits.
 
         Returns:
-            `files`, file to purpose, and `max_abs_diff`, file to its largest difference from this model.
+            `files`, file to purpose, `max_abs_diff`, file to its largest difference from this model, `bytes`, `use`, file to
+            how it is called, `psnr`, file with rounded weights to its dB; `kept` and `dropped` of earlier exports, `skipped`,
+            format to why "all" left it out, `notices`.
 
         Raises:
-            UnknownComponent, SpecError: as `sample`. UsageError: no format. ExportError: a format failed.
+            UnknownComponent, SpecError: as `sample`. UsageError: no format, no such part or precision. ExportError: a format failed.
         """
         names = [to] if isinstance(to, str) else list(to)
-        if "all" in names:
+        chosen_parts = [parts] if isinstance(parts, str) else list(parts)
+        every = "all" in names
+        if every:
             names = self.registry.names("exporter")
         if not names:
             installed = ", ".join(self.registry.names("exporter")) or "none"
@@ -201,7 +222,7 @@ class Run:
         own = view.spec.model_copy(update={"sampler": spec})
         exported = View(own, view.system, chosen, view.info, view.codes, view.gallery)
         folder = Path(out) if out is not None else self.directory.product("exports")
-        return export_run(exported, folder, names, self.registry)
+        return export_run(exported, folder, names, self.registry, chosen_parts, every, precision)
 
 
 def load(run: str | Path | None = None, runs: str | Path = "runs", data: str | Path | None = None) -> Run:

@@ -107,7 +107,7 @@ def _specs(
             )
     found = []
     for name in dict.fromkeys(names):
-        fields = registry.load("metric", name).Spec.model_fields
+        fields = arrays.of_codes(name, registry).Spec.model_fields
         common = {"train_rows": train_rows, "seed": seed}
         given = {key: value for key, value in common.items() if key in fields and value is not None}
         found.append(component_spec(registry, "metric", name, given | settings.get(name, {})))
@@ -117,14 +117,16 @@ def _specs(
 def _factors(codes: Path, factors: str | Path | None, key: str | None) -> npt.NDArray[Any] | None:
     if factors is not None:
         return _read(Path(factors), key, "factors")
-    beside = codes.suffix.lower() == ".npz" and (key or "factors") in npz_keys(codes)
-    return _read(codes, key or "factors", "factors") if beside else None
+    beside = codes.suffix.lower() == ".npz" and "factors" in npz_keys(codes)
+    return _read(codes, key or "factors", "factors") if key or beside else None
 
 
 def _read(path: Path, key: str | None, usual: str) -> npt.NDArray[Any]:
     """The array of an npy file; of an npz file that of the key, else the only one, else the one of the usual name."""
     existing_file(path)
     if path.suffix.lower() == ".npy":
+        if key is not None:
+            raise UsageError(f"--{usual}-key {key}: {path} holds one array without a name; leave the option out")
         return read_npy(path)
     if path.suffix.lower() != ".npz":
         raise DataError(

@@ -231,25 +231,30 @@ def export(
     runs: str | Path = "runs",
     to: str | Sequence[str] = ("torchscript", "onnx"),
     sampler: str | None = None,
+    parts: Sequence[str] = (),
     out: Place = None,
     sets: Sequence[str] = (),
+    precision: str = "fp32",
 ) -> dict[str, Any]:
     """`aerepr export`: decoder and sampler in formats that other programs run.
 
     Args:
-        to: names of exporters, or "all". sampler: another than the run's own; sets: its settings, each "key=value".
-        out: folder; left out: `exports/` in the run.
+        to: names of exporters, or "all": every format that can be made here.
+        sampler: another than the run's own; sets: its settings, each "key=value".
+        parts: decoder, sampler, encoder or entries of the objective; none: all but the encoder.
+        out: folder; left out: `exports/` in the run. What it holds of the same model and sampler stays.
+        precision: fp16 stores weights of ONNX files in half the bits.
 
     Returns:
-        `run`, `out`, `files`, file to purpose, and `max_abs_diff`, file to its largest difference from the eager model.
+        `run`, `out`, and what `aerepr.load(run).export(...)` returns.
 
     Raises:
-        UnknownComponent: no such exporter or sampler. SpecError: a setting is wrong. UsageError: no format is named.
+        UnknownComponent: no such exporter or sampler. SpecError: a setting is wrong. UsageError: no format, no such part or precision.
         ExportError: a format failed. RunDirectoryError: no such run.
     """
     opened = load(run, runs)
     folder = Path(out) if out is not None else opened.directory.product("exports")
-    return {**_done(opened, folder), **opened.export(to, sampler, folder, parse_sets(sets))}
+    return {**_done(opened, folder), **opened.export(to, sampler, folder, parse_sets(sets), parts, precision)}
 
 
 def _target(opened: Run, out: Place, kind: Literal["samples", "traversals", "reconstructions"], stem: str) -> Path:

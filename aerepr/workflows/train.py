@@ -24,6 +24,7 @@ from aerepr.rundir import bundle, checkpoint, layout, manifest
 from aerepr.rundir.bundle import Bundle
 from aerepr.rundir.checkpoint import Checkpoint
 from aerepr.rundir.layout import RunDirectory
+from aerepr.spec.base import anchored
 from aerepr.spec.read import apply_sets, read_spec
 from aerepr.spec.run import RunSpec
 from aerepr.training import precision, record
@@ -68,6 +69,7 @@ def train(
     resume: bool = False,
     branch: str | Path | None = None,
     overwrite: bool = False,
+    folder: str | Path | None = None,
     watcher: Onlooker | None = None,
     began: Callable[[Path], object] | None = None,
 ) -> Path:
@@ -82,6 +84,8 @@ def train(
         branch: start a new run from the newest checkpoint of this run that the spec's own run would have had: what comes
             out is bit for bit the same, as far as both ran on the same device and versions.
         overwrite: replace what `run` holds.
+        folder: where the data paths of a `RunSpec` start, and whose `registry.toml` counts; left out: the current folder,
+            and none. With `resume`: where the data is, if it moved.
         began: told the run directory as soon as there is one, whatever becomes of the run.
 
     Returns:
@@ -96,16 +100,17 @@ def train(
     if resume and branch is not None:
         raise UsageError("--branch starts a new run; one that is there is continued with --resume alone")
     if resume:
-        chosen, directory, registry, folder = _to_resume(spec, sets, Path(runs), run)
-        return _run(chosen, directory, registry, folder, watcher, None, None, began)
+        chosen, directory, registry, home = _to_resume(spec, sets, Path(runs), run)
+        return _run(chosen, directory, registry, Path(folder or home), watcher, None, None, began)
     if spec is None:
         raise UsageError("train needs a spec file: aerepr train spec.toml (or --resume and a run)")
     if isinstance(spec, RunSpec):
-        registry, folder, text = Registry(), Path.cwd(), None
+        home, text = Path(folder or Path.cwd()), None
+        registry = Registry.beside(home) if folder else Registry()
         chosen = apply_sets(spec, sets, registry) if sets else spec
     else:
         path = Path(spec)
-        registry, folder = Registry.beside(path.parent), path.parent
+        registry, home = Registry.beside(path.parent), path.parent
         chosen = read_spec(path, sets, registry)
         # With overrides the file is not what was asked; the resolved spec is written in its place.
         text = path.read_text(encoding="utf-8") if not sets else None
@@ -113,7 +118,7 @@ def train(
         chosen,
         None,
         registry,
-        folder,
+        home,
         watcher,
         branching.find(Path(runs), str(branch), chosen) if branch is not None else None,
         lambda: (Path(runs), Path(run) if run else None, overwrite, text),
@@ -198,7 +203,7 @@ def _run(
             found, passed_over = checkpoint.load_last(directory) if resumed else (None, [])
         for reason in passed_over:
             recorder.message(f"{reason}; an earlier checkpoint is used")
-        return _train(spec, directory, registry, source, numerics, world, recorder, found)
+        return _train(spec, directory, registry, folder, source, numerics, world, recorder, found)
     except Interrupted as cause:
         recorder.mark("interrupted", str(cause))
         raise
@@ -217,6 +222,7 @@ def _train(
     spec: RunSpec,
     directory: RunDirectory,
     registry: Registry,
+    folder: Path,
     source: DataSource,
     numerics: precision.Numerics,
     world: World,
@@ -226,12 +232,15 @@ def _train(
     system = build_system(spec, source.info, registry)
     precision.prepare(system, numerics)
     sampler = build_sampler(spec, system, source.info, registry)
-    metrics = {label(item): item for item in spec.evaluation.metrics} if spec.evaluation.every else {}
+    asked = spec.evaluation
+    metrics = {label(item): anchored(item, folder) for item in asked.metrics} if asked.every else {}
+    # Metrics of codes ask for nothing that is fitted to training examples.
+    fitted = any(registry.load("metric", item.name).needs != "codes" for item in metrics.values())
 
     def measure(step: int) -> dict[str, float]:
-        found = evaluate.measure(
-            _view(spec, system, sampler, source), source, evaluate.Selection(), metrics, registry, told=recorder.message
-        )
+        view = _view(spec, system, sampler, source, fitted)
+        chosen = evaluate.Selection(count=asked.rows or evaluate.ROWS)
+        found = evaluate.measure(view, source, chosen, metrics, registry, told=recorder.message)
         for name, cause in found.refused.items():
             # Such as codes that have collapsed so early: no reason to stop.
             recorder.message(f"step {step}: {name} is not computed: {cause}")
@@ -253,12 +262,14 @@ def _train(
     return directory.path
 
 
-def _view(spec: RunSpec, system: System, sampler: Sampler, source: DataSource) -> View:
-    """The run as it stands, with its sampler fitted to codes of now."""
+def _view(spec: RunSpec, system: System, sampler: Sampler, source: DataSource, fitted: bool = True) -> View:
+    """The run as it stands, with its sampler fitted to codes of now, or without codes and gallery."""
     rows = np.sort(source.choice("train", CODES))
     model = system.model
     seen = View(spec, system, sampler, source.info, torch.empty(0), torch.empty(0))
     seen.set_source(lambda split: (seen.seen(batch) for batch in source.batches(source.rows(split))))
+    if not fitted:
+        return seen
     with torch.no_grad():
         codes = torch.cat([model.represent(seen.seen(batch)) for batch in source.batches(rows)])
         sampler.fit(codes.cpu(), system.layout, model.prior)

@@ -35,7 +35,7 @@ ROOMS = {
     "evaluation": "sampling rundir model data layers kinds spec registry",
     "export": "rundir model layers kinds spec registry",
     "report": "rundir model layers kinds spec registry",
-    "study": "rundir spec",
+    "study": "evaluation rundir spec registry",
     "conformance": "export evaluation sampling training rundir model data layers kinds spec registry",
     "workflows": "conformance study report export evaluation sampling training rundir model data layers kinds spec registry",
     "cli": "workflows",

@@ -63,7 +63,8 @@ def pins() -> dict[str, str]:
 
 def test_every_requirement_has_a_tested_version():
     required = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
-    required += [Requirement(text) for text in PROJECT["optional-dependencies"]["tb"]]
+    for extra in ("data", "fid", "metrics", "tb"):
+        required += [Requirement(text) for text in PROJECT["optional-dependencies"][extra]]
     pinned = pins()
     for requirement in required:
         if requirement.name != "aerepr":

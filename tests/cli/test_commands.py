@@ -1,6 +1,7 @@
 """Every other command: its answer as text and as JSON, and nothing but the answer on stdout."""
 
 import json
+import re
 import shutil
 import sys
 import tomllib
@@ -277,10 +278,22 @@ def test_export(aerepr, folder, tiny_run, monkeypatch):
     found = answer(aerepr("export", tiny_run, "--to", "onnx", "--out", "out", "--json"))
     assert {"decoder.onnx", "sampler.onnx", "card.json"} <= set(found["files"])
     assert max(found["max_abs_diff"].values()) <= 1e-5
-    monkeypatch.setattr("aerepr.workflows.products.export", lambda *_, **asked: {**found, "out": asked["sampler"]})
-    shown = text(aerepr("export", tiny_run, "--to", "onnx", "--sampler", "gaussian"))
+    with monkeypatch.context() as patch:
+        patch.setattr("aerepr.workflows.products.export", lambda *_, **asked: {**found, "out": asked["sampler"]})
+        shown = text(aerepr("export", tiny_run, "--to", "onnx", "--sampler", "gaussian"))
     assert shown.splitlines()[0] == "gaussian"
-    assert "decoder.onnx" in shown
+    assert shown.splitlines()[1].split() == ["file", "size", "max", "diff", "use"]
+    line = next(line for line in shown.splitlines() if line.startswith("decoder.onnx"))
+    assert "KiB" in line
+    assert "z (B, " in line
+    shown = text(aerepr("export", tiny_run, "--to", "onnx", "--precision", "fp16", "--out", "half"))
+    assert re.search(r"fp16 weights: decoder.onnx, PSNR \d\d\.\d dB", shown)
+    added = answer(aerepr("export", tiny_run, "--to", "onnx", "--part", "encoder", "--out", "out", "--json"))
+    assert {"encoder.onnx", "decoder.onnx"} <= set(added["files"])
+    assert added["kept"] == ["decoder.onnx", "sampler.onnx"]
+    shown = text(aerepr("export", tiny_run, "--to", "torchscript", "--sampler", "gaussian", "--out", "out"))
+    assert 'gone, for it was of the sampler "hybrid": decoder.onnx, sampler.onnx, encoder.onnx' in shown
+    assert shown.count("PyTorch has deprecated TorchScript") == 1
 
 
 # Runs.

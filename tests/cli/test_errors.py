@@ -97,6 +97,25 @@ def test_samplers_and_traversals(aerepr, tiny_run, folder):
     refused(aerepr("decode", tiny_run, "none.npz"), 1, "none.npz")
     refused(aerepr("decode", tiny_run, "a.npz", "b.npz"), 2, "got 3 arguments")
     refused(aerepr("export", tiny_run, "--to", "onxn", "--out", folder / "x"), 2, 'did you mean "onnx"?')
+    half = aerepr("export", tiny_run, "--precision", "fp8", "--out", folder / "x")
+    refused(half, 2, "precision must be fp32 or fp16, got 'fp8'")
+
+
+def test_an_export_that_does_not_agree_with_the_model(aerepr, folder, tiny_run, monkeypatch):
+    """Of all formats too: only what this machine lacks is left out."""
+    from aerepr.builtin.exporters import pt2
+    from aerepr.registry.registry import Registry
+
+    def off(data):
+        return lambda inputs: tuple(value + 1e-3 for value in runner(data)(inputs))
+
+    runner, names = pt2.pt2_runner, Registry.names
+    monkeypatch.setattr(pt2, "pt2_runner", off)
+    # The page would be fetched into an empty cache.
+    monkeypatch.setattr(Registry, "names", lambda self, kind: [name for name in names(self, kind) if name != "web"])
+    done = aerepr("export", tiny_run, "--to", "all", "--out", folder / "x")
+    refused(done, 1, "pt2: decode differs from the eager model by 1.0e-03", "only what works: onnx, torchscript")
+    assert not (folder / "x").exists()
 
 
 def test_catalogues(aerepr, folder):

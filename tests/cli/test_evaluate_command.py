@@ -28,6 +28,18 @@ def test_it_prints_a_table_with_protocol_and_rows(aerepr, trained):
     assert "evaluate: 100%" in done.stderr
 
 
+def test_it_says_where_it_computed(aerepr, trained):
+    asked = ["evaluate", "--metrics", "reconstruction", "--device", "cpu"]
+    assert json.loads(aerepr(*asked, "--json").stdout)["perf"]["device"] == "cpu"
+    assert " s on cpu; encoding apart: 12 examples" in aerepr(*asked).stdout
+
+
+def test_vectors_have_no_inception_distance_whatever_the_weights_are(aerepr, trained):
+    done = aerepr("evaluate", "--metrics", "fid", "--set", "fid.weights=no.pth")
+    assert done.exit_code == 1
+    assert "fid: found data that is a vector 2, expected images" in done.stderr
+
+
 def test_json_has_flat_keys(aerepr, trained):
     done = aerepr("evaluate", "runs/points/one", "--metrics", "reconstruction", "--split", "valid", "--json")
     answer = json.loads(done.stdout)
@@ -72,6 +84,8 @@ def test_intervals_and_the_table_on_a_terminal(aerepr, trained):
         (["--rows", "some"], '--rows: expected a number of examples or "full", got "some"'),
         (["--subset", "shape=[2]"], "needs a factor table"),
         (["--split", "dev"], "expected train, valid, test, all"),
+        (["--device", "quantum"], 'device: "quantum" is not available here'),
+        (["--metrics", "fid"], "fid.weights=PATH; none is downloaded"),
     ],
 )
 def test_bad_input_is_one_error(aerepr, trained, arguments, message):

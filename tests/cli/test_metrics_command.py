@@ -126,16 +126,57 @@ def test_an_infinite_number_is_json(aerepr, files):
         (["--codes", "none.npy"], 1, "none.npy"),
         (["--codes", "z.txt"], 1, "expected .npy or .npz"),
         (["--codes", "pickled.npy", "--factors", "y.npy"], 1, "pickled object array"),
+        (["--codes", "empty.npy", "--factors", "y.npy"], 1, "empty.npy: found an empty file"),
+        (["--codes", "empty.npz", "--factors", "y.npy"], 1, "empty.npz: found an empty file"),
+        (["--codes", "none.npz", "--factors", "y.npy"], 1, "none.npz: found the arrays (none)"),
+        (["--codes", "cut.npy", "--factors", "y.npy"], 1, "cut.npy: found 100 bytes of values"),
+        (["--codes", "z.npy", "--factors", "floats.npz", "--only", "mig"], 1, "found float32, expected classes"),
+        (
+            ["--codes", "two.npz", "--factors-key", "labels"],
+            1,
+            'two.npz: found no key "labels", expected one of: codes',
+        ),
+        (
+            ["--codes", "z.npy", "--factors-key", "labels"],
+            2,
+            "--factors-key labels: z.npy holds one array without a name",
+        ),
+        ([*GIVEN[1:], "--codes-key", "mu"], 2, "--codes-key mu: z.npy holds one array without a name"),
         ([*GIVEN[1:], "--only", "mgi"], 2, 'no metric named "mgi" (did you mean "mig"?)'),
         ([*GIVEN[1:], "--only", ""], 2, "name at least one metric"),
         ([*GIVEN[1:], "--only", "reconstruction"], 2, "aerepr evaluate"),
         ([*GIVEN[1:], "--only", "sap", "--train-rows", "10000"], 1, "300 rows are available"),
         (["--codes", "z.npy", "--factors", "short.npy", "--only", "mig"], 1, "found 299 rows, expected 300"),
+        (["--codes", "nan.npy", "--factors", "y.npy", "--only", "mig"], 1, "found 1 values that are NaN or infinite"),
+        (["--codes", "inf.npy", "--only", "total_correlation"], 1, "found 1 values that are NaN or infinite"),
+        (
+            ["--codes", "z.npy", "--factors", "float.npy", "--only", "mig"],
+            1,
+            "found float64, expected classes as integers",
+        ),
+        (["--codes", "z.npy", "--factors", "one.npy", "--only", "mig,sap"], 1, "every factor has a single value"),
+        (["--codes", "few.npy", "--only", "total_correlation"], 1, "found 19 rows, expected at least 20"),
+        ([*GIVEN[1:], "--only", "fid"], 2, 'metric "fid" is of a run, not of codes: aerepr evaluate computes it'),
     ],
 )
 def test_errors(aerepr, files, arguments, code, says):
     np.save("pickled.npy", np.array([{}, []], dtype=object), allow_pickle=True)
-    np.save("short.npy", np.load("y.npy")[:299])
+    z, y = arrays()
+    np.save("short.npy", y[:299])
+    np.save("float.npy", y + 0.5)
+    np.save("one.npy", np.full((300, 1), 2))
+    np.save("few.npy", z[:19])
+    for value in ("nan", "inf"):
+        z[7, 1] = float(value)
+        np.save(f"{value}.npy", z)
     (files / "z.txt").write_text("1 2")
+    for name in ("empty.npy", "empty.npz"):
+        (files / name).touch()
+    np.savez("none.npz")
+    np.savez("floats.npz", only=np.load("z.npy"))
+    np.savez("two.npz", codes=np.load("z.npy"), factors=np.load("y.npy"))
+    (files / "cut.npy").write_bytes((files / "z.npy").read_bytes()[: 128 + 100])
     done = aerepr("metrics", *arguments)
     assert (done.exit_code, says in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""

@@ -26,6 +26,7 @@ COMMANDS = [
     ["plugins", "list"],
     ["plugins", "show"],
     ["plugins", "check"],
+    ["plugins", "new"],
     ["data", "list"],
     ["data", "where"],
     ["data", "fetch"],
@@ -36,6 +37,9 @@ COMMANDS = [
     ["runs", "show"],
     ["runs", "compare"],
     ["runs", "rm"],
+    ["study", "rank"],
+    ["study", "run"],
+    ["study", "table"],
     ["demo"],
     ["info"],
 ]
@@ -112,6 +116,18 @@ def test_every_command_is_tested_here(aerepr):
     for name, command in get_command(app).commands.items():
         found += [[name, inner] for inner in command.commands] if hasattr(command, "commands") else [[name]]
     assert sorted(found) == sorted(COMMANDS)
+
+
+def test_our_warnings_are_one_line_without_a_place_in_our_code(capsys, monkeypatch):
+    from aerepr.cli import main
+    from aerepr.errors import AereprWarning
+
+    others = []
+    monkeypatch.setattr(main, "_show", lambda *given: others.append(given))
+    main._warn(AereprWarning("another version"), AereprWarning, "manifest.py", 7)
+    assert capsys.readouterr().err == "warning: another version\n"
+    main._warn(UserWarning("of a library"), UserWarning, "elsewhere.py", 7)
+    assert [given[1:] for given in others] == [(UserWarning, "elsewhere.py", 7)]
 
 
 def test_module_and_console_script_are_the_same(folder):

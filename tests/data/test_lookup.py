@@ -54,3 +54,9 @@ def test_a_missing_key_lists_those_there_are() -> None:
 
 def test_a_far_name_gets_no_suggestion() -> None:
     assert suggestion("labels", ["imgs"]) == ""
+
+
+def test_a_link_to_nothing_is_not_suggested_for_itself(tmp_path: Path) -> None:
+    (tmp_path / "codes.npy").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"codes\.npy: found no such file, expected one"):
+        existing_file(tmp_path / "codes.npy")

@@ -26,6 +26,7 @@ from aerepr.spec.training import TrainSpec
 from aerepr.training import precision
 from aerepr.training.distributed import World
 from aerepr.training.loop import Trainer
+from aerepr.workflows.evaluate import evaluate
 from aerepr.workflows.load import load
 from aerepr.workflows.train import train
 
@@ -151,3 +152,17 @@ def test_a_group_on_cuda_carries_tensors_of_the_device_and_flags_of_the_host(mon
         torch.distributed.all_reduce(torch.ones(()))
     finally:
         torch.distributed.destroy_process_group()
+
+
+def test_a_run_is_evaluated_where_it_is_asked_to_be(tmp_path: Path) -> None:
+    tables = {**TABLES, "train": {**TABLES["train"], "device": "cpu", "steps": 4}}
+    tables["data"] = {**TABLES["data"], "subset": {"scale": [7], "orientation": [7], "shape": [0, 1]}}
+    run = train(spec_from_tables(tables), runs=tmp_path)
+    names = ["reconstruction", "mig", "sap", "frechet", "hybrid_gap", "latent_responses", "total_correlation"]
+    cpu, cuda = (
+        evaluate(run, names=names, rows=300, sets=["frechet.rows=300"], device=device) for device in ("cpu", "auto")
+    )
+    assert (cpu["perf"]["device"], cuda["perf"]["device"]) == ("cpu", "cuda")
+    assert not cuda["refused"]
+    assert cuda["metrics"] == pytest.approx(cpu["metrics"], rel=0.01, abs=1e-3)
+    assert evaluate(run, rows=300, device="cuda")["pictures"]["samples"]

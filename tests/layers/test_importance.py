@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aerepr.layers.importance import Fitted, of_fits
+from aerepr.layers.importance import Fitted, fit_factors, of_fits
 from tests.builtin.metrics.reference import formulas
 
 
@@ -28,3 +28,22 @@ def test_the_bases_differ():
     found = of_fits([Fitted(np.full(4, 0.25), 1, 1), Fitted(np.zeros(4), 1, 1)])
     assert found.disentanglement == pytest.approx(1)
     assert found.completeness == pytest.approx(0, abs=1e-12)
+
+
+def test_the_factors_of_most_classes_are_fitted_first_each_on_its_rows_and_come_back_in_order():
+    splits = []
+
+    def fit(split):
+        splits.append(split)
+        return Fitted(np.full(2, split.size), 0.0, 0.0)
+
+    y = np.stack([np.arange(12) % size for size in (2, 5, 3)], axis=1)
+    z = np.arange(24.0).reshape(12, 2)
+    found = fit_factors(fit, z, y, 8, seed=0, jobs=1)
+    assert [split.size for split in splits] == [5, 3, 2]
+    assert [fitted.importance_D[0] for fitted in found] == [2, 5, 3]
+    assert len({split.seed for split in splits}) == 3
+    for split, factor in zip(splits, (1, 2, 0), strict=True):
+        np.testing.assert_array_equal(np.concatenate([split.train_ND, split.test_ND]), z)
+        np.testing.assert_array_equal(split.train_N, y[:8, factor])
+        np.testing.assert_array_equal(split.test_N, y[8:, factor])

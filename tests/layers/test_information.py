@@ -31,6 +31,15 @@ def test_bins_are_those_of_numpy(dtype):
     assert bins(z)[:, :2].max() == 19
 
 
+def test_bins_of_the_least_numbers():
+    # A twentieth of the range is 0 in float32, and NumPy has no histogram, but edges.
+    z = np.float32(1e-45) * np.arange(8, dtype=np.float32)
+    assert np.unique(z).size == 8
+    found = bins(z[:, None])[:, 0]
+    np.testing.assert_array_equal(found, np.digitize(z, np.linspace(z[0], z[-1], 21, dtype=z.dtype)[:-1]) - 1)
+    assert np.unique(found).size == 8
+
+
 def test_information_is_that_of_scikit_learn():
     generator = np.random.default_rng(0)
     a, b = generator.integers(0, 5, size=(200, 3)), generator.integers(0, 4, size=(200, 2))

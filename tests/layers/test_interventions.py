@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from aerepr.errors import DataError
-from aerepr.layers.interventions import Encoded, StoredRows, grid_lookup
+from aerepr.errors import DataError, UsageError
+from aerepr.layers.interventions import Encoded, StoredRows, grid_lookup, interventions
 from tests.builtin.metrics.arrays import SIZES, classes, grid
 
 Y = classes(400)
@@ -54,6 +54,33 @@ def test_a_grid_is_looked_up():
     np.testing.assert_array_equal(encode(Y), Y * 10)
     with pytest.raises(DataError, match="found 60 rows, expected each of the 72 combinations of 4 x 3 x 6"):
         grid_lookup(y, y, (4, 3, 6))
+
+
+def test_the_protocols():
+    y, generator = grid()[::-1], np.random.default_rng(0)
+    np.testing.assert_array_equal(interventions("rows", y * 10, y).codes_ND, y * 10)
+    first, second = interventions("generative", y * 10, y).pairs(1, 2, 500, generator)
+    assert (first[..., 1] == second[..., 1]).all()
+    assert len(np.unique(np.concatenate([first, second]).reshape(-1, 3), axis=0)) == len(y)
+    with pytest.raises(DataError, match="found 59 rows, expected each of the 60 combinations"):
+        interventions("generative", y[1:], y[1:])
+    with pytest.raises(UsageError, match='protocol: found "grid", expected rows or generative'):
+        interventions("grid", y, y)
+
+
+def test_what_is_no_grid_is_refused():
+    y = grid()
+    with pytest.raises(DataError, match="found 60 rows, expected each of the 60 combinations"):
+        interventions("generative", y, np.concatenate([y[1:], y[1:2]]))
+    # More combinations than there are whole numbers to count them.
+    many = np.tile(np.arange(60)[:, None], (1, 13))
+    with pytest.raises(DataError, match=f"found 60 rows, expected each of the {60**13} combinations"):
+        interventions("generative", many, many)
+
+
+def test_an_encoder_gives_a_code_a_row():
+    with pytest.raises(DataError, match=r"found codes of shape \(4, 2\) for 8 rows of factors"):
+        Encoded(lambda values: np.zeros((len(values) // 2, 2)), SIZES).draw(8, np.random.default_rng(0))
 
 
 def test_codes_that_are_not_finite_are_refused():

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from aerepr.errors import RunDirectoryError, ShapeError
-from aerepr.model.view import View
 from aerepr.registry.registry import Registry
-from aerepr.rundir.layout import RunDirectory
 from aerepr.sampling import sample
-from aerepr.workflows.assemble import open_run
-
-
-@pytest.fixture(scope="module")
-def view(tiny_run: Path) -> View:
-    return open_run(RunDirectory(tiny_run))
-
-
-@pytest.fixture(scope="module")
-def vectors(tiny_vector_run: Path) -> View:
-    return open_run(RunDirectory(tiny_vector_run))
 
 
 def test_a_plain_autoencoder_has_every_sampler_but_the_prior(view):
@@ -53,7 +38,7 @@ def test_samplers_are_those_that_commands_choose(view, vectors):
     assert_close(view.samplers()["gaussian"].state_dict(), chosen.state_dict())
     drawn = torch.cat(list(vectors.draw(vectors.samplers()["prior"], 600, 3)))
     assert_close(drawn, sample.draw(vectors, 600, 3, vectors.sampler).values, rtol=0, atol=1e-5)
-    assert [len(batch) for batch in vectors.draw(vectors.sampler, 600, 3)] == [256, 256, 88]
+    assert [len(batch) for batch in vectors.draw(vectors.sampler, 600, 3)] == [*[64] * 9, 24]
 
 
 def test_the_generator_is_left_alone(view):
@@ -80,3 +65,16 @@ def test_another_run_lends_its_model(view, vectors, tiny_run, tiny_vector_run):
         view.model_of(str(tiny_vector_run))
     with pytest.raises(RunDirectoryError, match='no run named "absent"'):
         view.model_of("absent")
+
+
+def test_what_is_evaluated_comes_encoded(view, vectors):
+    for run in (view, vectors):
+        batches, steps = list(run.evaluated()), list(run.encoded())
+        assert [step.batch.rows.tolist() for step in steps] == [batch.rows.tolist() for batch in batches]
+        for batch, step in zip(batches, steps, strict=True):
+            assert_close(step.z_BD, run.model.represent(batch), rtol=0, atol=0)
+            assert_close(step.params_BDK, run.model.encoder(batch.first), rtol=0, atol=0)
+            assert step.mode == "represent"
+            # Its noise is that of a step over the batch.
+            noise = run.step(batch, "sample").noise("posterior", "normal", (2,))
+            assert_close(step.noise("posterior", "normal", (2,)), noise, rtol=0, atol=0)

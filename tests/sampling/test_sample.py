@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch.testing import assert_close
@@ -9,19 +7,7 @@ from torch.testing import assert_close
 from aerepr.errors import ShapeError, SpecError, UnknownComponent, UsageError
 from aerepr.model.view import View
 from aerepr.registry.registry import Registry
-from aerepr.rundir.layout import RunDirectory
 from aerepr.sampling.sample import BATCH, choose_sampler, decode, draw, encode
-from aerepr.workflows.assemble import open_run
-
-
-@pytest.fixture(scope="module")
-def view(tiny_run: Path) -> View:
-    return open_run(RunDirectory(tiny_run))
-
-
-@pytest.fixture(scope="module")
-def vectors(tiny_vector_run: Path) -> View:
-    return open_run(RunDirectory(tiny_vector_run))
 
 
 def test_a_seed_gives_the_same_samples_and_another_seed_others(view):

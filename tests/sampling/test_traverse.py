@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch.testing import assert_close
@@ -9,22 +7,9 @@ from torch.testing import assert_close
 from aerepr.errors import SpecError, UnknownComponent, UsageError
 from aerepr.kinds.traversal import Path as LatentPath
 from aerepr.kinds.traversal import Traversal
-from aerepr.model.view import View
 from aerepr.registry.registry import Registry
-from aerepr.rundir.layout import RunDirectory
 from aerepr.sampling.sample import decode
 from aerepr.sampling.traverse import base_code, build_traversal, traverse
-from aerepr.workflows.assemble import open_run
-
-
-@pytest.fixture(scope="module")
-def view(tiny_run: Path) -> View:
-    return open_run(RunDirectory(tiny_run))
-
-
-@pytest.fixture(scope="module")
-def without_gallery(tiny_vector_run: Path) -> View:
-    return open_run(RunDirectory(tiny_vector_run))
 
 
 def test_a_traversal_spans_the_codes_and_holds_the_rest(view):
@@ -66,18 +51,18 @@ def test_the_base_is_a_test_example(view):
     assert not torch.equal(base_code(view, 4), base_code(view))
 
 
-def test_without_a_gallery_the_base_is_the_typical_code(without_gallery):
-    codes = without_gallery.codes
+def test_without_a_gallery_the_base_is_the_typical_code(vectors):
+    codes = vectors.codes
     distances = (codes - codes.mean(dim=0)).norm(dim=1)
-    assert torch.equal(base_code(without_gallery)[0], codes[distances.argmin()])
+    assert torch.equal(base_code(vectors)[0], codes[distances.argmin()])
 
 
-def test_a_base_that_is_not_kept_is_refused(view, without_gallery):
+def test_a_base_that_is_not_kept_is_refused(view, vectors):
     for index in (10, -1):
         with pytest.raises(UsageError, match=rf"from 0 to 9, got {index}: the run keeps 10"):
             base_code(view, index)
     with pytest.raises(UsageError, match=r"base: expected 0, got 1.*gallery = 0"):
-        base_code(without_gallery, 1)
+        base_code(vectors, 1)
 
 
 def test_wrong_names_and_settings():

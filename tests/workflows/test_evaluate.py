@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -13,9 +14,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
+from aerepr.builtin.encoders.conv import ConvEncoder
 from aerepr.data.splits import split_rows
-from aerepr.errors import DataError, SpecError, UnknownComponent, UsageError
+from aerepr.errors import DataError, RunDirectoryError, SpecError, UnknownComponent, UsageError
+from aerepr.kinds.encoder import Encoder
 from aerepr.kinds.metric import Metric
 from aerepr.kinds.run import RunView
 from aerepr.metrics import beta_vae_generative, factor_vae_generative, mig
@@ -157,10 +161,10 @@ def test_the_default_set_is_what_the_run_has_what_it_takes_for(run: Path) -> Non
     assert 'needs the posterior modes soft, and posterior "deterministic" has' in done["refused"]["soft"]
     assert set(done["protocol"]) == set(done["groups"]) == set(done["perf"]["seconds"])
     assert not set(done["refused"]) & set(done["groups"])
-    # Metrics of codes share one pass; those of runs encode for themselves, which is not counted as theirs.
+    # Metrics share one pass over the examples; what some encode beside is not counted as theirs.
     encoded = done["perf"]["encode_seconds"]
-    assert {"200 examples", "in reconstruction"} <= set(encoded)
-    assert "in mig" not in encoded
+    assert {"200 examples", "in hybrid_gap"} <= set(encoded)
+    assert not {"in mig", "in reconstruction", "in independence"} & set(encoded)
     assert all(seconds >= 0 for seconds in [*encoded.values(), *done["perf"]["seconds"].values()])
     stored = json.loads((run / "evaluation" / "all.json").read_text())["metrics"]
     assert {key: value for one in stored.values() for key, value in one["numbers"].items()} == done["metrics"]
@@ -174,6 +178,70 @@ def test_the_default_set_is_what_the_run_has_what_it_takes_for(run: Path) -> Non
     assert len(np.unique(matrix)) > 10
 
 
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many examples each call of an encoder takes, on a clock by which each is half a second and nothing else takes time."""
+    seen: list[int] = []
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.5 * len(seen))
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: object) -> None:
+        if isinstance(module, Encoder):
+            seen.append(len(inputs[0]))
+
+    hook = nn.modules.module.register_module_forward_hook(count)
+    yield seen
+    hook.remove()
+
+
+def test_each_example_is_encoded_once_and_its_seconds_are_told_apart(run: Path, encoded: list[int]) -> None:
+    names = ["reconstruction", "mig", "independence", "total_correlation", "hybrid_gap"]
+    done = evaluate(run, names=names)
+    # The 40 examples; then their reconstructions and as many hybrids, whole and by dimension, in hybrid_gap.
+    assert (encoded[0], sum(encoded)) == (40, 40 + 3 * 40)
+    assert done["perf"]["encode_seconds"] == {"40 examples": 0.5, "in hybrid_gap": 1.5}
+    assert done["perf"]["seconds"] == dict.fromkeys(names, 0.0)
+    assert done["perf"]["device"] == "cpu"
+
+
+def test_a_metric_that_looks_at_few_examples_has_only_these_encoded(
+    run: Path, encoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aerepr.builtin.metrics.latent_responses._EXAMPLES", 60)
+    done = evaluate(run, names=["latent_responses"], split="all")
+    # Batches of 64 examples, of which one is enough; what was decoded, as it was and with each of four changed, is beside.
+    assert encoded[0] == 64
+    assert list(done["perf"]["encode_seconds"]) == ["64 examples", "in latent_responses"]
+
+
+def test_paths_of_metrics_start_at_the_spec_those_of_set_where_the_command_runs(
+    tiny_run: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, judge in (("home", "judge"), ("moved", "judge"), ("elsewhere", "near")):
+        shutil.copytree(tiny_run, tmp_path / folder / judge)
+    shutil.copy(tiny_data, tmp_path / "home" / "x.npz")
+    shutil.copy(tiny_data, tmp_path / "moved" / "x.npz")
+    monkeypatch.chdir(tmp_path / "home")
+    tables = tiny_tables({"name": "npz", "path": "x.npz", "images": "images"})
+    asked = [{"name": "frechet", "features": "judge", "rows": 40}, {"name": "fid", "weights": "inception.pth"}]
+    spec = spec_from_tables({**tables, "evaluation": {"metrics": asked}}, ["train.steps=1"])
+    run = train(spec, runs=tmp_path / "runs")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    key = "frechet.reconstruction@features={},rows=40"
+    assert key.format("judge") in evaluate(run, names=["frechet"])["metrics"]
+    assert key.format("judge") in evaluate(run, names=["frechet"], folder=tmp_path / "moved")["metrics"]
+    assert key.format("near") in evaluate(run, names=["frechet"], sets=["frechet.features=near"])["metrics"]
+    with pytest.raises(RunDirectoryError, match='no run named "judge"'):
+        evaluate(run, names=["frechet"], sets=["frechet.features=judge"])
+    shutil.rmtree(tmp_path / "home" / "judge")
+    with pytest.raises(RunDirectoryError, match=f'no run named "{tmp_path}/home/judge"'):
+        evaluate(run, names=["frechet"])
+    for folder, more in (("home", {}), ("moved", {"folder": tmp_path / "moved"})):
+        with pytest.raises(DataError, match=f"{tmp_path}/{folder}/inception.pth: no such file"):
+            evaluate(run, names=["fid"], **more)
+    with pytest.raises(DataError, match=r"^inception.pth: no such file"):
+        evaluate(run, names=["fid"], sets=["fid.weights=inception.pth"])
+
+
 def test_what_is_named_may_be_dear_and_says_what_it_saw(run: Path) -> None:
     done = evaluate(run, names=["dear", "rows"])
     assert done["metrics"]["dear.rows"] == 40
@@ -184,7 +252,7 @@ def test_what_is_named_may_be_dear_and_says_what_it_saw(run: Path) -> None:
 def test_what_is_named_and_not_defined_leaves_the_others_on_file(run: Path) -> None:
     done = evaluate(run, names=["rows", "between", "soft"])
     assert set(done["refused"]) == {"between", "soft"}
-    assert done["refused"]["between"] == 'metric "between" compares several runs; it cannot be computed of one'
+    assert done["refused"]["between"].startswith('metric "between" compares several runs; it cannot be computed of one')
     assert set(json.loads((run / "evaluation" / "test.json").read_text())["metrics"]) == {"rows"}
     with pytest.raises(UsageError, match="compares several runs"):
         evaluate(run, names=["between"])
@@ -342,12 +410,51 @@ def test_a_run_without_factors_has_the_metrics_that_need_none(run: Path, tiny_ve
         ({"names": ["mig"], "sets": ["rows.offset=1"]}, UsageError, "one of the metrics computed: mig"),
         ({"sets": ["reconstruction=1"]}, UsageError, "expected metric.key=value"),
         ({"sets": ["reconstruction.scale=1"]}, SpecError, "unknown setting"),
+        ({"device": "quantum"}, UsageError, 'device: "quantum" is not available here .*: use auto or cpu'),
+        # Fewer rows than a protocol asks for.
+        ({"names": ["frechet"]}, DataError, "frechet: found 40 rows, expected 2000: .* --set frechet.rows=40"),
+        (
+            {"names": ["sap"], "sets": ["sap.train_rows=10000"]},
+            DataError,
+            "10000 rows to fit on .* 40 rows are available",
+        ),
+        ({"names": ["mig"], "rows": 19}, DataError, "found 19 rows, expected at least 20"),
+        # Weights of the Inception network.
+        (
+            {"names": ["fid"]},
+            SpecError,
+            "name the file of Inception weights .*: --set fid.weights=PATH; none is downloaded",
+        ),
+        (
+            {"names": ["fid"], "sets": ["fid.weights=no.pth"]},
+            DataError,
+            "no.pth: no such file; expected the Inception weights",
+        ),
+        ({"names": ["fid"], "sets": ["fid.weights=wrong.pth"]}, DataError, "SHA-256 begins with .*, expected 6726825d"),
     ],
 )
-def test_what_cannot_be_meant_is_said_in_one_error(run: Path, asked, error, message) -> None:
+def test_what_cannot_be_meant_is_said_in_one_error(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked, error, message
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong.pth").write_bytes(b"weights of another network")
     with pytest.raises(error, match=message):
         evaluate(run, **asked)
     assert not (run / "evaluation").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_codes_that_are_not_finite_are_refused_by_every_metric_that_reads_them(
+    run: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    infer = ConvEncoder.forward
+    monkeypatch.setattr(ConvEncoder, "forward", lambda self, x: torch.full_like(infer(self, x), value))
+    names = ["mig", "sap", "irs", "total_correlation", "active_units", "independence", "latent_responses"]
+    for name in names:
+        with pytest.raises(DataError, match="codes: found 160 values that are NaN or infinite, the first in row 0"):
+            evaluate(run, names=[name])
+    with pytest.raises(DataError, match="NaN or infinite in 40 of 40 rows.*: the model has diverged"):
+        evaluate(run, names=["frechet"], sets=["frechet.rows=40"])
 
 
 def test_a_subset_that_selects_no_image_of_the_split(run: Path, tiny_data: Path) -> None:

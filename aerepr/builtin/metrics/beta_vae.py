@@ -17,19 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from aerepr.data.labelled import as_classes, as_codes
 from aerepr.errors import DataError
 from aerepr.kinds.metric import Metric
 from aerepr.layers import logistic
-from aerepr.layers.interventions import Encode, Encoded, Interventions, StoredRows, grid_lookup
+from aerepr.layers.interventions import Encode, Encoded, Interventions, interventions
 from aerepr.spec.base import ComponentSpec
-from aerepr.spec.metric import MetricSeed
+from aerepr.spec.metric import Drawing, MetricSeed
 
 BATCH, TRAIN_POINTS, TEST_POINTS = 64, 10_000, 5_000
 # Points worked on at a time: their codes stay in the cache.
@@ -48,18 +47,22 @@ class BetaVAEScore:
     converged: bool
 
 
-def beta_vae(codes: npt.ArrayLike, factors: npt.ArrayLike, *, seed: int = 0) -> BetaVAEScore:
-    """BetaVAE score on the given rows, drawn with replacement.
+def beta_vae(
+    codes: npt.ArrayLike, factors: npt.ArrayLike, *, protocol: Drawing = "rows", seed: int = 0
+) -> BetaVAEScore:
+    """BetaVAE score of codes that are given.
 
     Args:
         codes: (N, D). factors: (N, K) classes, K >= 2. seed: of the draws.
+        protocol: `rows` draws among the given rows, with replacement; `generative` draws factors and looks up their codes, for
+            which every combination of factors is given once.
 
     Raises:
         DataError: arrays that it is not defined on. MissingExtra: SciPy is not installed.
     """
     codes_ND = as_codes(codes)
     classes_NK = as_classes(factors, len(codes_ND), least=2, constant=True).classes_NK
-    return _score(StoredRows(codes_ND, classes_NK), seed)
+    return _score(interventions(protocol, codes_ND, classes_NK), seed)
 
 
 def beta_vae_generative(encode: Encode, sizes: Sequence[int], *, seed: int = 0) -> BetaVAEScore:
@@ -100,10 +103,7 @@ class BetaVAESpec(ComponentSpec):
     """A metric's table with `name = "beta_vae"`."""
 
     seed: MetricSeed = 0
-    protocol: Literal["rows", "generative"] = Field(
-        "rows",
-        description="rows: draws among the given rows; generative: every combination of factors, once each, is given",
-    )
+    protocol: Drawing = "rows"
 
 
 class BetaVAEMetric(Metric):
@@ -116,15 +116,10 @@ class BetaVAEMetric(Metric):
     )
 
     def __init__(self, spec: BetaVAESpec) -> None:
-        self.seed, self.whole_grid = spec.seed, spec.protocol == "generative"
+        self.seed, self.drawing, self.whole_grid = spec.seed, spec.protocol, spec.protocol == "generative"
 
     def compute(self, *subject: Any) -> dict[str, float]:
         """The score of codes (N, D) and classes (N, K)."""
-        if not self.whole_grid:
-            found, end = beta_vae(*subject, seed=self.seed), ""
-        else:
-            codes_ND = as_codes(subject[0])
-            classes = as_classes(subject[1], len(codes_ND), least=2, constant=True)
-            encode = grid_lookup(codes_ND, classes.classes_NK, classes.sizes)
-            found, end = beta_vae_generative(encode, classes.sizes, seed=self.seed), "@generative"
+        found = beta_vae(*subject, protocol=self.drawing, seed=self.seed)
+        end = "@generative" if self.whole_grid else ""
         return {f"beta_vae.score{end}": found.score, f"beta_vae.train{end}": found.train}

@@ -16,18 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from aerepr.data.labelled import as_classes, as_codes
 from aerepr.errors import DataError
 from aerepr.kinds.metric import Metric
-from aerepr.layers.interventions import Encode, Encoded, Interventions, StoredRows, grid_lookup
+from aerepr.layers.interventions import Encode, Encoded, Interventions, interventions
 from aerepr.spec.base import ComponentSpec
-from aerepr.spec.metric import MetricSeed
+from aerepr.spec.metric import Drawing, MetricSeed
 
 BATCH, TRAIN_VOTES, TEST_VOTES, VARIANCE_SAMPLES = 64, 10_000, 5_000, 10_000
 LEAST_DEVIATION = 0.05
@@ -48,18 +47,22 @@ class FactorVAEScore:
     votes_DK: npt.NDArray[np.int64]
 
 
-def factor_vae(codes: npt.ArrayLike, factors: npt.ArrayLike, *, seed: int = 0) -> FactorVAEScore:
-    """FactorVAE score on the given rows, drawn with replacement.
+def factor_vae(
+    codes: npt.ArrayLike, factors: npt.ArrayLike, *, protocol: Drawing = "rows", seed: int = 0
+) -> FactorVAEScore:
+    """FactorVAE score of codes that are given.
 
     Args:
         codes: (N, D). factors: (N, K) classes, K >= 2. seed: of the draws.
+        protocol: `rows` draws among the given rows, with replacement; `generative` draws factors and looks up their codes, for
+            which every combination of factors is given once.
 
     Raises:
         DataError: arrays that it is not defined on.
     """
     codes_ND = as_codes(codes)
     classes_NK = as_classes(factors, len(codes_ND), least=2, constant=True).classes_NK
-    return _score(StoredRows(codes_ND.astype(np.float64), classes_NK), seed)
+    return _score(interventions(protocol, codes_ND.astype(np.float64), classes_NK), seed)
 
 
 def factor_vae_generative(encode: Encode, sizes: Sequence[int], *, seed: int = 0) -> FactorVAEScore:
@@ -105,11 +108,14 @@ def _score(interventions: Interventions, seed: int) -> FactorVAEScore:
 
 
 def _variance(codes_BMD: npt.NDArray[Any], mean_D: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Unbiased variance (M, D) over each batch: the mean square less the squared mean, about a point near the mean."""
+    """Variance (M, D) over each batch: the mean square less the squared mean, about a point near the mean.
+
+    Dividing by B - 1 instead of B would scale all of them alike, and no vote looks at their size.
+    """
     centred_BMD = codes_BMD - mean_D
     mean_MD = centred_BMD.mean(axis=0)
     np.square(centred_BMD, out=centred_BMD)
-    variance_MD: npt.NDArray[np.float64] = (centred_BMD.mean(axis=0) - mean_MD**2) * (BATCH / (BATCH - 1))
+    variance_MD: npt.NDArray[np.float64] = centred_BMD.mean(axis=0) - mean_MD**2
     return variance_MD
 
 
@@ -117,10 +123,7 @@ class FactorVAESpec(ComponentSpec):
     """A metric's table with `name = "factor_vae"`."""
 
     seed: MetricSeed = 0
-    protocol: Literal["rows", "generative"] = Field(
-        "rows",
-        description="rows: draws among the given rows; generative: every combination of factors, once each, is given",
-    )
+    protocol: Drawing = "rows"
 
 
 class FactorVAEMetric(Metric):
@@ -131,15 +134,10 @@ class FactorVAEMetric(Metric):
     protocol = "10,000 train and 5,000 test votes of 64 rows; dimensions with a deviation below 0.05 left out"
 
     def __init__(self, spec: FactorVAESpec) -> None:
-        self.seed, self.whole_grid = spec.seed, spec.protocol == "generative"
+        self.seed, self.drawing, self.whole_grid = spec.seed, spec.protocol, spec.protocol == "generative"
 
     def compute(self, *subject: Any) -> dict[str, float]:
         """The score of codes (N, D) and classes (N, K)."""
-        if not self.whole_grid:
-            found, end = factor_vae(*subject, seed=self.seed), ""
-        else:
-            codes_ND = as_codes(subject[0])
-            classes = as_classes(subject[1], len(codes_ND), least=2, constant=True)
-            encode = grid_lookup(codes_ND, classes.classes_NK, classes.sizes)
-            found, end = factor_vae_generative(encode, classes.sizes, seed=self.seed), "@generative"
+        found = factor_vae(*subject, protocol=self.drawing, seed=self.seed)
+        end = "@generative" if self.whole_grid else ""
         return {f"factor_vae.score{end}": found.score, f"factor_vae.train{end}": found.train}

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from aerepr import atomic
 from aerepr.data.cache import cache_directory
 from aerepr.data.npz import read_npz
-from aerepr.errors import DataError, MissingExtra
+from aerepr.errors import AereprError, DataError, MissingExtra
 from aerepr.kinds.metric import Metric
 from aerepr.kinds.run import RunView
 from aerepr.kinds.sampler import Sampler
@@ -100,7 +100,7 @@ class FID(Metric):
 
         Raises:
             DataError: data that is no image of one or three channels, fewer rows than `rows`, or weights that are missing
-                or wrong. MissingExtra: torch-fidelity is not installed.
+                or wrong. MissingExtra: torch-fidelity is not installed. AereprError: its torchvision is for another torch.
         """
         shape = run.info.shape
         if not shape.is_image or shape.channels not in (1, 3):
@@ -112,8 +112,8 @@ class FID(Metric):
                 raise DataError(f"fid: {name} = {count}, expected 2 or more: one image has no covariance")
         inception = Inception(self.weights, self.sha256)
         data = self._data(run, inception)
-        made = (inception(run.model.decode(run.model.encode(images))) for images in self._images(run))
-        found = {"reconstruction": frechet_distance(data, Moments.of(made, self.rows))}
+        made = Moments.of((inception(run.model.decode(z_BD)) for z_BD in self._codes(run)), self.rows)
+        found = {"reconstruction": frechet_distance(data, made)}
         known: dict[Sampler, float] = {}
         for name, sampler in run.samplers().items():
             if sampler not in known:
@@ -149,6 +149,14 @@ class FID(Metric):
             if left <= 0:
                 return
 
+    def _codes(self, run: RunView) -> Iterator[Tensor]:
+        left = self.rows
+        for step in run.encoded():
+            yield step.z_BD[:left]
+            left -= len(step.batch)
+            if left <= 0:
+                return
+
     @property
     def _suffix(self) -> str:
         """What sets these numbers apart from FID as published."""
@@ -172,8 +180,11 @@ class Inception:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError as cause:
             raise MissingExtra("torch-fidelity", "fid", "the metric fid") from cause
-        except RuntimeError as cause:  # raised by a torchvision whose operators do not load beside this torch
-            raise MissingExtra(f"a torchvision built for torch {torch.__version__}", "fid", "the metric fid") from cause
+        except RuntimeError as cause:  # what a torchvision raises whose binary was built for another torch
+            raise AereprError(
+                f"the metric fid: torchvision, which torch-fidelity imports, does not load beside torch {torch.__version__} "
+                f"({cause}): install the torchvision of the same release and build, from where that torch came"
+            ) from cause
         # The library unpickles the file it is given. It is given one that is written here, of tensors read without that.
         file = io.BytesIO()
         torch.save(state, file)

@@ -16,16 +16,18 @@ Source: Heusel et al. 2017, arXiv:1706.08500, with codes for features.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field, PositiveInt
+from torch import Tensor
 
 from aerepr.errors import DataError
 from aerepr.kinds.metric import Metric
-from aerepr.kinds.run import RunView
+from aerepr.kinds.run import Model, RunView
 from aerepr.kinds.sampler import Sampler
 from aerepr.layers.frechet import Moments, frechet_distance
-from aerepr.spec.base import ComponentSpec
+from aerepr.spec.base import ComponentSpec, DataPath
 from aerepr.spec.metric import MetricSeed
 
 # What a key without a suffix stands for.
@@ -35,7 +37,7 @@ ROWS = 2000
 class FrechetSpec(ComponentSpec):
     """Metric `frechet`."""
 
-    features: str | None = Field(
+    features: DataPath | None = Field(
         None, description="the finished run whose encoder judges, by its path; left out: the run's own encoder"
     )
     rows: PositiveInt = Field(ROWS, description="how many rows, and as many samples of each sampler, are compared")
@@ -66,7 +68,7 @@ class Frechet(Metric):
         """
         model = run.model
         judge = model if self.features is None else run.model_of(self.features)
-        data = Moments.of((judge.encode(model.denormalise(batch.first)) for batch in run.evaluated()), self.rows)
+        data = Moments.of(self._codes(run, judge), self.rows)
         if data.count < self.rows:
             raise DataError(
                 f"frechet: found {data.count} rows, expected {self.rows}: ask for more rows, or compare fewer with "
@@ -77,7 +79,7 @@ class Frechet(Metric):
             raise DataError(
                 f"frechet: rows = {self.rows} are too few for the covariance of {least - 1} features, expected at least {least}"
             )
-        made = Moments.of((judge.encode(model.decode(model.represent(batch))) for batch in run.evaluated()), self.rows)
+        made = Moments.of((judge.encode(model.decode(step.z_BD)) for step in run.encoded()), self.rows)
         found = {"reconstruction": frechet_distance(data, made)}
         known: dict[Sampler, float] = {}
         for name, sampler in run.samplers().items():
@@ -86,6 +88,12 @@ class Frechet(Metric):
                 known[sampler] = frechet_distance(data, drawn)
             found[name] = known[sampler]
         return {f"frechet.{name}{self._suffix}": value for name, value in found.items()}
+
+    def _codes(self, run: RunView, judge: Model) -> Iterator[Tensor]:
+        """Of the data, batch by batch."""
+        if judge is run.model:
+            return (step.z_BD for step in run.encoded())
+        return (judge.encode(run.model.denormalise(batch.first)) for batch in run.evaluated())
 
     @property
     def _suffix(self) -> str:

@@ -62,9 +62,8 @@ class HybridGap(Metric):
         """The errors of one run."""
         real, decoded = _Mean(), _Mean()
         device = torch.device("cpu")
-        for batch in _first(run, _ROWS):
-            x = batch.first
-            once = _again(run, x)
+        for x, z_BD in _first(run, _ROWS):
+            once = run.model.likelihood.mean(run.model.decoder(z_BD))
             real.add(x, once)
             decoded.add(once, _again(run, once))
             device = x.device
@@ -109,14 +108,14 @@ def _hybrids(run: RunView) -> tuple[Sampler, Sampler]:
     return samplers["hybrid_variable"], samplers["hybrid_dimension"]
 
 
-def _first(run: RunView, rows: int) -> Iterator[Batch]:
-    """Batches of the rows asked about, until there are so many; no example beyond them counts."""
+def _first(run: RunView, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The rows asked about and their codes, until there are so many; no example beyond them counts."""
     left = rows
-    for batch in run.evaluated():
+    for step in run.encoded():
+        yield step.batch.first[:left], step.z_BD[:left]
+        left -= len(step.batch)
         if left <= 0:
             return
-        yield Batch(x=batch.first[:left], rows=batch.rows[:left])
-        left -= len(batch)
 
 
 def _again(run: RunView, x: Tensor) -> Tensor:

@@ -206,7 +206,6 @@ class IndependenceMetric(Metric):
 
     def compute(self, run: RunView) -> dict[str, float]:
         """The bounds of one run on the rows asked about, between the variables of its layout."""
-        model = run.model
-        codes = [model.prior.to_metric_scale(model.represent(batch)).cpu().numpy() for batch in run.evaluated()]
+        codes = [run.model.prior.to_metric_scale(step.z_BD).cpu().numpy() for step in run.encoded()]
         found = independence(np.concatenate(codes), run.layout.sizes, seed=self.seed)
         return {"independence.score": found.score, "independence.gaussian": found.gaussian}

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from aerepr.data.labelled import as_codes, as_factors
+from aerepr.data.labelled import as_codes, as_quantities
 from aerepr.errors import DataError
 from aerepr.kinds.metric import Metric
-from aerepr.layers.information import bins
+from aerepr.layers.information import BINS, bins
 from aerepr.spec.base import ComponentSpec
 
 QUANTILE = 0.99
@@ -48,20 +48,20 @@ def irs(codes: npt.ArrayLike, factors: npt.ArrayLike, *, quantile: float = QUANT
     """Interventional robustness over all rows.
 
     Args:
-        codes: (N, D). factors: (N, K) classes or continuous values. quantile: 1 for the paper's maximum.
+        codes: (N, D), N >= 20. factors: (N, K) classes or continuous values. quantile: 1 for the paper's maximum.
 
     Raises:
         DataError: arrays that it is not defined on, or codes that are constant in every dimension.
     """
-    codes_ND = as_codes(codes)
-    values_NK = as_factors(factors, len(codes_ND))
+    codes_ND = as_codes(codes, rows=BINS)
+    values_NK = as_quantities(factors, len(codes_ND))
     # Not by the variance: a constant column of 0.1 has a little of it in float32, by rounding.
     active_D = np.flatnonzero(codes_ND.max(axis=0) > codes_ND.min(axis=0))
     if not len(active_D):
         raise DataError("codes: every dimension is constant, expected at least one that varies; check the encoder")
     z_ND: npt.NDArray[np.float64] = codes_ND[:, active_D].astype(np.float64)
     largest_D = np.abs(z_ND - z_ND.mean(axis=0)).max(axis=0)
-    bins_NK = bins(values_NK.astype(np.float64))
+    bins_NK = bins(values_NK)
     matrix_DK = np.stack([1 - _deviation(z_ND, bins_N, quantile) / largest_D for bins_N in bins_NK.T], axis=1)
     return IRS(float(np.average(matrix_DK.max(axis=1), weights=largest_D)), matrix_DK, active_D, largest_D)
 

@@ -135,9 +135,9 @@ class LatentResponsesMetric(Metric):
         from aerepr.kinds.batch import Batch
 
         model, codes, device = run.model, [], torch.device("cpu")
-        for batch in run.evaluated():
-            codes.append(model.represent(batch).cpu())
-            device = batch.x.device
+        for step in run.encoded():
+            codes.append(step.z_BD.cpu())
+            device = step.z_BD.device
             if sum(map(len, codes)) >= _EXAMPLES:
                 break
 

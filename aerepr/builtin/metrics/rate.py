@@ -53,24 +53,23 @@ class Rate(Metric):
         Raises:
             UsageError: the posterior has no density, or none that can be held against the prior's.
         """
-        model, prior = run.model, run.model.prior()
+        model = run.model
         total, rows, single, end = 0.0, 0, False, ""
         # float64, for a sum over many examples; () until the first batch says how many dimensions there are.
         kl_D = torch.zeros((), dtype=torch.float64)
-        for batch in run.evaluated():
-            params_BDK = model.encoder(batch.first)
-            posterior = model.posterior(params_BDK)
+        for step in run.encoded():
+            posterior, prior = step.posterior, step.prior
             self._require_comparable(run, posterior, prior)
             single = is_factorised(posterior) and is_factorised(prior)
             end = "" if has_closed_form(posterior, prior) else "@mc"
-            noise = run.step(batch, "sample").noise("posterior", model.posterior.noise, model.posterior.noise_shape)
-            z_BD = model.posterior.draw(params_BDK, noise, "sample")
+            noise = step.noise("posterior", model.posterior.noise, model.posterior.noise_shape)
+            z_BD = model.posterior.draw(step.params_BDK, noise, "sample")
             if single:
                 kl_BD = rate_B(cast(Independent, posterior).base_dist, cast(Independent, prior).base_dist, z_BD)
                 kl_D = kl_D + kl_BD.sum(dim=0, dtype=torch.float64).cpu()
             else:
                 total += float(rate_B(posterior, prior, z_BD).sum(dtype=torch.float64))
-            rows += len(batch)
+            rows += len(step.batch)
         if not single:
             return {f"rate.total{end}": total / rows}
         rates = (kl_D / rows).tolist()

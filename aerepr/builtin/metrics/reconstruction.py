@@ -52,9 +52,9 @@ class Reconstruction(Metric):
         windows = images and min(run.info.shape.sizes[1:]) >= WINDOW
         totals: defaultdict[str, float] = defaultdict(float)
         rows = 0
-        for batch in run.evaluated():
-            x = batch.first
-            mean = run.model.likelihood.mean(run.model.decoder(run.model.represent(batch)))
+        for step in run.encoded():
+            x = step.batch.first
+            mean = run.model.likelihood.mean(run.model.decoder(step.z_BD))
             totals["mse"] += float((x - mean).square().mean(dtype=torch.float64)) * len(x)
             if images:
                 logits = mean.double().logit(eps=_EPS)

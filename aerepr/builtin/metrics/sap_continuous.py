@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aerepr.data.labelled import as_codes, as_factors, train_count
+from aerepr.data.labelled import as_codes, as_quantities, train_count
 from aerepr.errors import DataError
 from aerepr.kinds.metric import Metric
 from aerepr.spec.base import ComponentSpec
@@ -45,7 +45,7 @@ def sap_continuous(codes: npt.ArrayLike, factors: npt.ArrayLike, *, train_rows: 
         DataError: arrays that it is not defined on, such as a factor that is constant in the train rows.
     """
     codes_ND = as_codes(codes, dimensions=2)
-    values_NK = as_factors(factors, len(codes_ND))
+    values_NK = as_quantities(factors, len(codes_ND))
     train = train_count(len(codes_ND), train_rows, scored=False)
     z_ND = codes_ND[:train] - codes_ND[:train].mean(axis=0, dtype=np.float64)
     y_NK = values_NK[:train] - values_NK[:train].mean(axis=0, dtype=np.float64)

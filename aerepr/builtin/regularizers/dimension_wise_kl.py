@@ -10,16 +10,13 @@ Shape letters: B batch, D latent dimensions.
 
 from __future__ import annotations
 
-from typing import cast
-
 from pydantic import Field
 from torch import Tensor
-from torch.distributions import Independent
 
 from aerepr.kinds.part import BuildContext
 from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.step import Step
-from aerepr.layers.aggregate import Estimator, log_aggregate, pairwise_log_prob
+from aerepr.layers.aggregate import Aggregate, Estimator
 from aerepr.spec.model import RegularizerSpec
 
 
@@ -49,9 +46,8 @@ class DimensionWiseKL(Regularizer):
         Returns:
             0-dim, nats an example, unweighted.
         """
-        pairs_BBD = pairwise_log_prob(cast(Independent, step.posterior).base_dist, step.z_BD)
-        marginals_BD = log_aggregate(pairs_BBD, step.dataset_size, self.estimator)
-        return marginals_BD.sum(dim=1).sub(step.prior.log_prob(step.z_BD)).mean()
+        q = step.once(Aggregate, step.posterior, step.z_BD, step.dataset_size, self.estimator)
+        return (q.marginals_BD.sum(dim=1) - step.prior.log_prob(step.z_BD)).mean()
 
     def logged_name(self, name: str, step: Step) -> str:
         return f"{name}_{self.estimator}"

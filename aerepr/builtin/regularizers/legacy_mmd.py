@@ -16,7 +16,7 @@ from torch import Tensor
 from aerepr.kinds.part import BuildContext
 from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.step import Step
-from aerepr.layers.kernels import cauchy, squared_distances, unbiased_mmd
+from aerepr.layers.kernels import cauchy_mmd
 from aerepr.spec.model import RegularizerSpec
 
 
@@ -31,7 +31,7 @@ class LegacyMMD(Regularizer):
 
     def __init__(self, spec: LegacyMMDSpec, ctx: BuildContext) -> None:
         super().__init__()
-        self.width = float(ctx.latent_dim)
+        self.widths = [float(ctx.latent_dim)]
 
     def forward(self, step: Step) -> Tensor:
         """MMD^2 of one batch, over its size.
@@ -45,10 +45,4 @@ class LegacyMMD(Regularizer):
         Raises:
             ValueError: a training batch of one code, which has no pairs.
         """
-        if self.training and len(step.z_BD) < 2:
-            raise ValueError(
-                "legacy_mmd compares pairs of codes, and the batch has 1: set train.batch_size to 2 or more"
-            )
-        drawn_BD = step.draw_prior("legacy_mmd")
-        found = unbiased_mmd(step.z_BD, drawn_BD, lambda x, y: cauchy(squared_distances(x, y), [self.width]))
-        return found / len(step.z_BD)
+        return cauchy_mmd(step.z_BD, step.draw_prior("legacy_mmd"), self.widths, self.training) / len(step.z_BD)

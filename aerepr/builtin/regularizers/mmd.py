@@ -22,7 +22,7 @@ from torch import Tensor
 from aerepr.kinds.part import BuildContext
 from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.step import Step
-from aerepr.layers.kernels import cauchy, squared_distances, unbiased_mmd
+from aerepr.layers.kernels import cauchy_mmd
 from aerepr.spec.model import RegularizerSpec
 
 
@@ -55,8 +55,4 @@ class MMD(Regularizer):
         Raises:
             ValueError: a training batch of one code, which has no pairs.
         """
-        if self.training and len(step.z_BD) < 2:
-            raise ValueError("mmd compares pairs of codes, and the batch has 1: set train.batch_size to 2 or more")
-        return unbiased_mmd(
-            step.z_BD, step.draw_prior("mmd"), lambda x, y: cauchy(squared_distances(x, y), self.widths)
-        )
+        return cauchy_mmd(step.z_BD, step.draw_prior("mmd"), self.widths, self.training)

@@ -17,7 +17,7 @@ from torch import Tensor
 from aerepr.kinds.part import BuildContext
 from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.step import Step
-from aerepr.layers.aggregate import Estimator, log_aggregate, pairwise_log_prob
+from aerepr.layers.aggregate import Aggregate, Estimator
 from aerepr.spec.model import RegularizerSpec
 
 
@@ -46,8 +46,8 @@ class MutualInformation(Regularizer):
         Returns:
             0-dim, nats an example, unweighted.
         """
-        pairs_BB = pairwise_log_prob(step.posterior, step.z_BD)
-        return (pairs_BB.diagonal() - log_aggregate(pairs_BB, step.dataset_size, self.estimator)).mean()
+        q = step.once(Aggregate, step.posterior, step.z_BD, step.dataset_size, self.estimator)
+        return (q.own_B - q.joint_B).mean()
 
     def logged_name(self, name: str, step: Step) -> str:
         return f"{name}_{self.estimator}"

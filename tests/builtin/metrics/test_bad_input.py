@@ -40,12 +40,39 @@ def call(metric, z, y, **settings):
         (Z[:, 0], r"found shape \(90,\), expected \(rows, dimensions\)"),
         (Z.astype(str), "expected real numbers"),
         (Z[:1], "found 1 rows"),
+        (Z[:, :0], "found 0 dimensions"),
+        (Z.astype(object), "found dtype object, expected real numbers"),
+        (Z.astype(complex), r"found dtype complex\d+, expected real numbers"),
+        (Z * np.float32([1, 1, 1e30, 1]), r"found values as large as \S+e\+30 in dimension 2, expected at most 1e\+15"),
+        (np.abs(Z.astype(np.float64)) * -1e300, "found values as large as .* in dimension 0"),
+        (Z.astype(np.float64) * [1, 1e-200, 1, 1], "found a range of .* in dimension 1, expected 0 or at least 1e-100"),
+        (Z.astype(np.longdouble) * np.longdouble("1e4000"), "NaN or infinite"),
+        (np.ma.masked_greater(Z, 1), "codes: found masked values"),
+        ([[1.0, 2.0], [3.0]] * 45, "codes: found no array"),
+        (None, "codes: found shape"),
     ],
-    ids=["nan", "infinite", "one dimension", "text", "one row"],
+    ids=[
+        "nan",
+        "infinite",
+        "one dimension",
+        "text",
+        "one row",
+        "no dimension",
+        "objects",
+        "complex",
+        "1e30",
+        "1e300",
+        "1e-200",
+        "1e4000",
+        "masked",
+        "ragged",
+        "none",
+    ],
 )
+@pytest.mark.filterwarnings("error")
 def test_bad_codes(metric, codes, found):
     with pytest.raises(DataError, match=found):
-        call(metric, codes, Y[: len(codes)])
+        call(metric, codes, Y if codes is None else Y[: len(codes)])
 
 
 @each(SUPERVISED)
@@ -60,12 +87,38 @@ def test_bad_codes(metric, codes, found):
             "5 unknown labels .* in factor 0",
         ),
         (np.where(Y == 2, np.nan, Y), "NaN or infinite values"),
+        (np.ma.masked_equal(Y, 1), "factors: found masked values"),
+        ([[1, 2], [3]] * 45, "factors: found no array"),
+        (Y.astype(object), r"found shape \(90, 3\) of object, expected numbers"),
+        (Y[:, :, None], r"found shape \(90, 3, 1\)"),
+        (Y[:, :0], "found 0 factors"),
+        (np.full_like(Y, 3), "every factor has a single value"),
     ],
-    ids=["shorter", "none", "text", "unknown", "nan"],
+    ids=[
+        "shorter",
+        "none",
+        "text",
+        "unknown",
+        "nan",
+        "masked",
+        "ragged",
+        "objects",
+        "three axes",
+        "no factor",
+        "constant",
+    ],
 )
 def test_bad_factors(metric, factors, found):
     with pytest.raises(DataError, match=found):
         metric(Z, factors)
+
+
+@each({name: FUNCTIONS[name] for name in ("irs", "sap_continuous")})
+def test_quantities_that_floats_cannot_hold(metric):
+    with pytest.raises(DataError, match=r"factors: found values as large as .* in factor 0, expected at most 1e\+15"):
+        metric(Z, Y.astype(np.uint64) + np.uint64(2**63))
+    with pytest.raises(DataError, match="factors: found a range of .* in factor 1"):
+        metric(Z, Y * [1, 1e-200, 1])
 
 
 @each(CLASSES)
@@ -104,7 +157,13 @@ def test_one_dimension_where_dimensions_are_compared(metric):
 
 @pytest.mark.parametrize(
     ("metric", "rows"),
-    [(metrics.independence, 19), (metrics.mig, 19), (metrics.total_correlation, 19), (metrics.modularity, 28)],
+    [
+        (metrics.independence, 19),
+        (metrics.irs, 19),
+        (metrics.mig, 19),
+        (metrics.total_correlation, 19),
+        (metrics.modularity, 28),
+    ],
 )
 def test_fewer_rows_than_bins(metric, rows):
     with pytest.raises(DataError, match=r"found 1[89] rows, expected at least 20"):
@@ -135,6 +194,34 @@ def test_any_type_of_numbers_and_labels_with_gaps(metric):
     for field in fields:
         ours = getattr(call(metric, whole, same.astype(np.uint16)), field)
         assert ours == getattr(call(metric, whole.astype(np.float64), Y), field)
+
+
+@each({name: function for name, function in FUNCTIONS.items() if name != "dci"})
+@pytest.mark.parametrize(
+    "stored",
+    [
+        np.asfortranarray,
+        lambda array: np.repeat(array, 2, axis=1)[:, ::2],
+        lambda array: array[::-1].copy()[::-1],
+        lambda array: array.astype(array.dtype.newbyteorder()),
+        np.asmatrix,
+        np.ndarray.tolist,
+    ],
+    ids=["columns first", "strided", "backwards", "other byte order", "matrix", "lists"],
+)
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_how_an_array_is_stored_does_not_matter(metric, stored):
+    z = Z.astype(np.float64)  # which lists hold
+    ours, plain = call(metric, stored(z), stored(Y)), call(metric, z, Y)
+    for field, value in vars(plain).items():
+        np.testing.assert_allclose(getattr(ours, field), value, rtol=1e-9, atol=1e-12)
+
+
+@each({name: FUNCTIONS[name] for name in ("explicitness", "irs", "mig", "modularity")})
+@pytest.mark.parametrize("unit", [1e-90, 1e-38, 1e14])
+def test_the_unit_of_the_codes_does_not_matter(metric, unit):
+    z = Z.astype(np.float64)
+    assert metric(z * unit, Y).score == pytest.approx(metric(z, Y).score, abs=1e-9)
 
 
 @each(FUNCTIONS)

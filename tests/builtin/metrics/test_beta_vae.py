@@ -34,6 +34,12 @@ def test_the_seed_decides():
     assert beta_vae(z, y, seed=1).score != beta_vae(z, y, seed=2).score
 
 
+def test_the_score_is_of_new_points():
+    found = beta_vae(np.random.default_rng(0).normal(size=(600, 4)), classes())
+    assert found.score * 5_000 == pytest.approx(round(found.score * 5_000), abs=1e-6)
+    assert found.score != found.train
+
+
 def test_the_generative_protocol_has_its_own_key_and_wants_a_full_grid():
     y = grid()
     metric = BetaVAEMetric(BetaVAESpec(name="beta_vae", protocol="generative"))

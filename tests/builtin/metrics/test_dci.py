@@ -3,6 +3,7 @@ import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 
 from aerepr.builtin.metrics.dci import dci
+from aerepr.layers.importance import factor_seeds
 from tests.builtin.metrics.arrays import classes, noisy
 from tests.builtin.metrics.reference import cases
 
@@ -30,10 +31,14 @@ def test_the_classifier_is_scikit_learns_with_its_defaults():
     y = classes(200, (3, 4))
     z = noisy(y, 0.5)
     found = dci(z, y)
-    for factor in range(2):
-        model = GradientBoostingClassifier(random_state=0).fit(z[:133], y[:133, factor])
-        # Seeds differ where two splits are equally good.
-        np.testing.assert_allclose(found.importance_DK[:, factor], model.feature_importances_, atol=0.02)
+    train, test = [], []
+    for factor, seed in enumerate(factor_seeds(0, 2)):
+        model = GradientBoostingClassifier(random_state=seed).fit(z[:133], y[:133, factor])
+        np.testing.assert_array_equal(found.importance_DK[:, factor], model.feature_importances_)
+        train.append(model.score(z[:133], y[:133, factor]))
+        test.append(model.score(z[133:], y[133:, factor]))
+    assert found.informativeness_train == pytest.approx(np.mean(train), abs=1e-12)
+    assert found.informativeness_test == pytest.approx(np.mean(test), abs=1e-12)
 
 
 def test_processes_and_seeds():

@@ -32,3 +32,18 @@ def test_its_keys_are_its_own_and_the_same_twice():
     found = metric.compute(noisy(y, 0.5), y)
     assert {key.partition(".")[0] for key in found} == {"dci_lgbm"}
     assert found == metric.compute(noisy(y, 0.5), y)
+
+
+def test_two_classes_and_classes_of_a_few_rows_are_learned():
+    y = classes(30, (2, 5))
+    found = dci_lgbm(noisy(y), y)
+    assert found.informativeness_train == 1
+    assert found.informativeness_test > 0.7
+
+
+def test_trees_are_deep_enough_for_dimensions_that_only_tell_together():
+    z = np.random.default_rng(0).normal(size=(1500, 3))
+    first = (z[:, 0] > 0).astype(int)
+    found = dci_lgbm(z, np.stack([first, first ^ (z[:, 1] > 0)], axis=1))
+    assert found.informativeness_test > 0.9
+    assert found.importance_DK[:2, 1].min() > 0.05

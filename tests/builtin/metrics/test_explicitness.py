@@ -44,3 +44,13 @@ def test_a_class_that_test_rows_lack_is_named():
     y[400:, 2][y[400:, 2] == 3] = 0
     with pytest.raises(DataError, match="value 3 of factor 2 is in none of the 200 test rows"):
         explicitness(noisy(y), y)
+
+
+def test_the_rows_that_are_scored_do_not_touch_the_fit():
+    y = classes()
+    z = noisy(y, 0.5)
+    moved = z.copy()
+    moved[400:] = 5 * moved[400:] + 3
+    before, after = explicitness(z, y, train_rows=400), explicitness(moved, y, train_rows=400)
+    np.testing.assert_array_equal(before.train_K, after.train_K)
+    assert before.score != after.score

@@ -63,3 +63,22 @@ def test_an_encoder_must_give_codes():
         factor_vae_generative(lambda values: values[:, 0], SIZES)
     with pytest.raises(DataError, match="found 1 factors"):
         factor_vae_generative(lambda values: values, (3,))
+
+
+def test_the_threshold_is_on_the_deviation():
+    y = classes()
+    z = np.random.default_rng(0).normal(size=(600, 3)) * [1.0, 0.07, 0.03]
+    assert factor_vae(z, y).active_D.tolist() == [True, True, False]
+
+
+def test_the_score_is_of_new_votes():
+    found = factor_vae(np.random.default_rng(0).normal(size=(600, 4)), classes())
+    assert found.votes_DK.sum() == 10_000
+    assert found.train * 10_000 == pytest.approx(found.votes_DK.max(axis=1).sum(), abs=1e-6)
+    assert found.score != found.train
+
+
+def test_where_the_codes_lie_does_not_matter():
+    y = classes()
+    z = noisy(y).astype(np.float64)
+    assert factor_vae(z + 1e8, y).score == factor_vae(z, y).score == 1

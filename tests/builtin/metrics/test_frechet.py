@@ -23,16 +23,6 @@ linalg = pytest.importorskip("scipy.linalg")
 
 
 @pytest.fixture(scope="module")
-def view(tiny_run: Path) -> View:
-    return open_run(RunDirectory(tiny_run))
-
-
-@pytest.fixture(scope="module")
-def vectors(tiny_vector_run: Path) -> View:
-    return open_run(RunDirectory(tiny_vector_run))
-
-
-@pytest.fixture(scope="module")
 def another(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
     """Another model of the same images, with three latent dimensions."""
     tables = tiny_tables(

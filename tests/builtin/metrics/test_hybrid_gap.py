@@ -55,9 +55,10 @@ class Doubled:
         whole = fitted("variable")
         return {"hybrid_variable": whole, "hybrid_dimension": whole if len(self.layout) == 2 else fitted("dimension")}
 
-    def evaluated(self) -> Iterator[Batch]:
+    def encoded(self) -> Iterator[SimpleNamespace]:
         for rows in torch.arange(len(self.x)).tensor_split([3, 4]):
-            yield Batch(x=self.x[rows, None], rows=rows, timed=True)
+            batch = Batch(x=self.x[rows, None], rows=rows, timed=True)
+            yield SimpleNamespace(batch=batch, z_BD=self.encode(batch.first))
 
 
 def numbers(run, seed=0):

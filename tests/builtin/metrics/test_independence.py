@@ -13,7 +13,6 @@ import torch
 from aerepr.builtin.metrics.independence import IndependenceMetric, IndependenceSpec, independence
 from aerepr.builtin.metrics.total_correlation import total_correlation
 from aerepr.errors import DataError, MissingExtra
-from aerepr.kinds.batch import Batch
 from aerepr.kinds.layout import LatentLayout
 
 
@@ -148,14 +147,13 @@ def test_a_missing_library_is_named(package, monkeypatch):
 def test_a_run_is_asked_about_the_variables_of_its_layout():
     z = torch.from_numpy(crossed(0.9, rows=1000)).float()
 
-    def evaluated() -> Iterator[Batch]:
-        for rows in torch.arange(len(z)).split(300):
-            yield Batch(x=z[rows], rows=rows)
+    def encoded() -> Iterator[SimpleNamespace]:
+        for z_BD in z.split(300):
+            yield SimpleNamespace(z_BD=z_BD)
 
     def numbers(sizes):
         prior = SimpleNamespace(to_metric_scale=lambda z: 2 * z)
-        model = SimpleNamespace(represent=lambda batch: batch.first, prior=prior)
-        run = SimpleNamespace(model=model, evaluated=evaluated, layout=LatentLayout.of_sizes(sizes))
+        run = SimpleNamespace(model=SimpleNamespace(prior=prior), encoded=encoded, layout=LatentLayout.of_sizes(sizes))
         return IndependenceMetric(IndependenceSpec(name="independence", seed=2)).compute(run)
 
     apart, together = numbers([1, 1, 1, 1]), numbers([2, 2])

@@ -90,9 +90,10 @@ class Linear:
             likelihood=SimpleNamespace(mean=torch.sigmoid),
         )
 
-    def evaluated(self) -> Iterator[Batch]:
+    def encoded(self) -> Iterator[SimpleNamespace]:
         for rows in torch.arange(len(self.x)).split(70):
-            yield Batch(x=self.x[rows, None], rows=rows, timed=True)
+            batch = Batch(x=self.x[rows, None], rows=rows, timed=True)
+            yield SimpleNamespace(batch=batch, z_BD=self.model.represent(batch))
 
 
 def test_the_responses_of_a_run_are_those_of_its_map():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -38,19 +37,22 @@ class Encoded:
             model=SimpleNamespace(posterior=SimpleNamespace(name=self.posterior), prior=SimpleNamespace(name="given"))
         )
         self.model = SimpleNamespace(
-            encoder=lambda x: x,
             posterior=build("posterior", context(latent_dim=D, K=K), name=self.posterior),
-            prior=lambda: self.prior,
         )
 
-    def evaluated(self) -> Iterator[Batch]:
+    def encoded(self) -> Iterator[Step]:
+        number = torch.zeros((), dtype=torch.int64)
         # Batches of unlike sizes: a mean of their means would be another number.
         for rows in torch.arange(len(self.params)).tensor_split([3, 4]):
-            yield Batch(x=self.params[rows], rows=rows)
-
-    def step(self, batch: Batch, mode: Any) -> Step:
-        number = torch.zeros((), dtype=torch.int64)
-        return Step(batch, StepNoise(self.seed, number, batch.rows, "view"), number, dataset_size=100, mode=mode)
+            yield Step(
+                Batch(x=self.params[rows], rows=rows),
+                StepNoise(self.seed, number, rows, "view"),
+                number,
+                dataset_size=100,
+                params_BDK=self.params[rows],
+                posterior=self.model.posterior(self.params[rows]),
+                prior=self.prior,
+            )
 
 
 def metric() -> Rate:

@@ -29,15 +29,14 @@ class Judged:
         sizes = tuple(self.x.shape[1:])
         self.info = SimpleNamespace(shape=DataShape("image" if len(sizes) == 3 else "vector", sizes))
         self.model = SimpleNamespace(
-            represent=lambda batch: batch.rows,
             decoder=lambda rows: self.raw[rows],
             likelihood=SimpleNamespace(mean=self.mean),
         )
 
-    def evaluated(self) -> Iterator[Batch]:
+    def encoded(self) -> Iterator[SimpleNamespace]:
         # Batches of unlike sizes: a mean of their means would be another number.
         for rows in torch.arange(len(self.x)).split([3, 1, 1]):
-            yield Batch(x=self.x[rows], rows=rows)
+            yield SimpleNamespace(batch=Batch(x=self.x[rows], rows=rows), z_BD=rows)
 
 
 def numbers(run: Judged) -> dict[str, float]:

@@ -59,3 +59,18 @@ def test_one_class_against_the_rest_cannot_pick_out_the_middle():
     assert 0.1 < sap(y.astype(np.float64), y).score < 0.5
     two = classes(600, (2, 2))
     assert sap(two.astype(np.float64), two).accuracy_DK.diagonal().tolist() == [1, 1]
+
+
+def test_more_classes_than_a_byte_counts():
+    # The last of 200 has half of the rows, and lies apart from the others.
+    rows = np.random.default_rng(0).permutation(np.concatenate([np.arange(200), np.full(200, 199)]))
+    y = np.tile(rows, 2)[:, None]
+    z = np.concatenate([np.where(y == 199, 9.0, -1.0), np.where(y == 199, -1.0, 9.0)], axis=1)
+    z += 0.1 * np.random.default_rng(1).normal(size=z.shape)
+    found = sap(z, y, train_rows=400)
+    for dimension in range(2):
+        machine = LinearSVC(C=0.01, class_weight="balanced", dual=False).fit(z[:400, [dimension]], y[:400, 0])
+        assert found.accuracy_DK[dimension, 0] == pytest.approx(
+            machine.score(z[400:, [dimension]], y[400:, 0]), abs=0.01
+        )
+    assert found.accuracy_DK.max() > 0.4

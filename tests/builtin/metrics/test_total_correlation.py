@@ -42,3 +42,11 @@ def test_copies_are_infinitely_dependent_and_dead_dimensions_are_not():
     assert total_correlation(dead).score == pytest.approx(total_correlation(z).score)
     nothing = total_correlation(np.full((30, 2), 0.1, np.float32))
     assert (nothing.score, nothing.wasserstein, nothing.wasserstein_norm, nothing.mutual_information) == (0, 0, 0, 0)
+
+
+def test_a_constant_whose_mean_is_rounded_is_left_out():
+    z = np.random.default_rng(0).normal(size=(600, 3))
+    stuck = np.concatenate([z, np.full((600, 1), 0.1)], axis=1)
+    found, plain = total_correlation(stuck), total_correlation(z)
+    assert (found.score, found.wasserstein) == pytest.approx((plain.score, plain.wasserstein), abs=1e-12)
+    assert not found.covariance_DD[3].any()

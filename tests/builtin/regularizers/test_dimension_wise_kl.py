@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.distributions import kl_divergence
@@ -25,7 +27,7 @@ def test_of_one_normal_for_all_examples_it_nears_the_closed_form():
     posterior = independent_normal(mean.expand(2000, 2), std.expand(2000, 2))
     prior = independent_normal(torch.zeros(2).double(), torch.ones(2).double())
     step = step_of(posterior, prior, z)
-    step = type(step)(**{**vars(step), "dataset_size": 2000})
+    step = replace(step, dataset_size=2000)
     assert_close(dwkl()(step), kl_divergence(independent_normal(mean, std), prior), atol=0.08, rtol=0)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -24,7 +26,7 @@ def drawn(z_BD):
 
 def test_it_is_the_loop_over_pairs_with_the_width_of_the_prior():
     z, step = torch.randn(5, 3).double(), drawn(torch.randn(5, 3))
-    step = type(step)(**{**vars(step), "z_BD": z})
+    step = replace(step, z_BD=z)
     p = step.draw_prior("mmd").double()
 
     def k(a, b):

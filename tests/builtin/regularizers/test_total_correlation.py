@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -26,7 +28,7 @@ def test_over_a_whole_data_set_it_nears_the_closed_form():
     z = mean + blur * torch.randn(1500, 2, generator=generator).double()
     posterior = independent_normal(mean, torch.full_like(mean, blur))
     step = step_of(posterior, independent_normal(torch.zeros(2).double(), torch.ones(2).double()), z)
-    step = type(step)(**{**vars(step), "dataset_size": 1500})
+    step = replace(step, dataset_size=1500)
     blurred = torch.tensor([[1.0, correlation], [correlation, 1.0]]).double() + blur**2 * torch.eye(2).double()
     expected = -0.5 * (blurred.det().log() - blurred.diag().log().sum())
     assert_close(tc()(step), expected, atol=0.06, rtol=0)
