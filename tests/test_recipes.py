@@ -172,7 +172,8 @@ def applies(sampler: str, run: Run) -> bool:
 
 
 def test_traverses_with_every_traversal(run: Run) -> None:
-    for traversal in REGISTRY.names("traversal"):
+    # Those of plugins may need components of their own; they are tested there.
+    for traversal in [item.name for item in core_catalogue().components if item.kind == "traversal"]:
         settings = {"chunks": min(4, len(run.layout))} if traversal == "chunks" else {}
         rows = run.traverse(traversal, **settings)
         assert rows
