@@ -15,9 +15,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aerepr.study.record import Record
+from aerepr.workflows import demo as demos
 from aerepr.workflows import study as studies
 from aerepr.workflows import train as training
 
@@ -265,3 +267,21 @@ def test_metrics_are_timed_beside_their_loops(
         assert float(ratio) == pytest.approx(float(slow) / float(quick), rel=0.2)
         assert float(value) == pytest.approx(float(expected), abs=1e-5)
     assert float(re.search(r"peak memory (\d+) MiB", last)[1]) > 50
+
+
+def test_demo_measures_the_distance_to_the_nearest_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = script("demo", monkeypatch)
+    known = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+    assert demo.nearest(torch.tensor([[3.0, 3.0], [0.0, 2.0]]), known).tolist() == pytest.approx([1.0, 4.0])
+    sets = ["train.steps=2", "model.encoder.width=8", "model.decoder.width=8", "data.subset.floor_hue=[0]"]
+    made = demos.demo(runs=tmp_path, sets=sets)
+    capsys.readouterr()
+    demo.main([made["run"]])
+    seed, error, hybrids, back = re.findall(r"[\d.]+", capsys.readouterr().out.splitlines()[-1])
+    assert seed == "0"
+    assert float(error) == pytest.approx(made["percent of the mean image's"], abs=0.01)
+    # No reconstruction is nearer to its own image than to the nearest one.
+    assert 0 < float(back) <= float(error) + 0.01
+    assert float(hybrids) > 0
