@@ -24,6 +24,7 @@ from aerepr import atomic
 from aerepr.errors import RunDirectoryError, UsageError
 from aerepr.rundir import layout
 from aerepr.rundir.layout import RunDirectory
+from aerepr.rundir.objects import read_object
 
 # How long a process whose driver was killed may take to write its checkpoint, and how long a new driver waits for it.
 GRACE_S = 20.0
@@ -64,7 +65,7 @@ class StudyFolder:
         Raises:
             RunDirectoryError: there is no plan, or it cannot be read.
         """
-        return _json(self.plan)
+        return read_object(self.plan)
 
     def read_failures(self) -> dict[str, dict[str, Any]]:
         """By hash: `error`, `stage` (train or evaluate), `run` (its folder's name, or "") and `asked` (tables by id).
@@ -72,7 +73,7 @@ class StudyFolder:
         Raises:
             RunDirectoryError: the file cannot be read.
         """
-        return _json(self.failures) if self.failures.exists() else {}
+        return read_object(self.failures) if self.failures.exists() else {}
 
     def write_failures(self, failures: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace them."""
@@ -90,7 +91,7 @@ class StudyFolder:
     def evaluation(self, run: RunDirectory) -> dict[str, dict[str, Any]]:
         """What a run was evaluated to for its study, by the table's id ("" for none); as `write_evaluation` has it."""
         try:
-            return _json(run.product("evaluation") / "study.json")
+            return read_object(run.product("evaluation") / "study.json")
         except RunDirectoryError:
             return {}  # none, or damaged: it is computed again
 
@@ -209,13 +210,3 @@ def _trained(run: RunDirectory) -> str | None:
         return str(json.loads((run.bundle / "card.json").read_text(encoding="utf-8"))["spec_hash"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as cause:
-        raise RunDirectoryError(f"{path}: cannot be read: {cause}") from cause
-    if not isinstance(found, dict):
-        raise RunDirectoryError(f"{path}: cannot be read: expected an object, got {type(found).__name__}")
-    return found

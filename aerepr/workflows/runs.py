@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from aerepr.errors import RunDirectoryError, UsageError
 from aerepr.rundir import layout
 from aerepr.rundir.layout import RunDirectory
+from aerepr.rundir.objects import read_object
 from aerepr.spec.write import to_toml
 from aerepr.training import record
 
@@ -52,7 +52,7 @@ def details(runs: Path, asked: str | None = None) -> RunDetails:
         RunDirectoryError: there is none, or its spec cannot be read.
     """
     run = layout.find(runs, asked)
-    return RunDetails(_row(run), _json(run.spec_resolved), _json(run.env), _last(run), _files(run.path))
+    return RunDetails(_row(run), read_object(run.spec_resolved), read_object(run.env), _last(run), _files(run.path))
 
 
 def compare(runs: Path, asked: list[str]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def compare(runs: Path, asked: list[str]) -> dict[str, Any]:
     if len(asked) < 2:
         raise UsageError(f"runs compare needs two runs or more, got {len(asked)}: see `aerepr runs list`")
     found = [layout.find(runs, name) for name in asked]
-    specs = [flat(_json(run.spec_resolved)) for run in found]
+    specs = [flat(read_object(run.spec_resolved)) for run in found]
     numbers = [
         {
             f"{kind}/{key}": value
@@ -149,7 +149,7 @@ def run_or_data(first: str | None, second: str | None) -> tuple[str | None, str 
 def _row(run: RunDirectory) -> RunRow:
     name, problem, steps, last = run.path.parent.name, "", None, {}
     try:
-        spec = _json(run.spec_resolved)
+        spec = read_object(run.spec_resolved)
         name, train = str(spec["name"]), spec["train"]
         steps = train.get("steps") or sum(phase["steps"] for phase in train.get("phases", []))
         last = _last(run)
@@ -173,16 +173,6 @@ def _last(run: RunDirectory) -> dict[str, dict[str, Any]]:
         return {str(found["kind"]): found for found in record.read(run.metrics)}
     except (OSError, UnicodeDecodeError, KeyError, TypeError) as cause:
         raise RunDirectoryError(f"{run.metrics}: cannot be read: {cause}") from cause
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as cause:
-        raise RunDirectoryError(f"{path}: cannot be read: {cause}") from cause
-    if not isinstance(found, dict):
-        raise RunDirectoryError(f"{path}: cannot be read: expected an object, got {type(found).__name__}")
-    return found
 
 
 def _files(folder: Path) -> dict[str, int]:
