@@ -18,7 +18,8 @@ PIP := $(RUN) -m pip --disable-pip-version-check install --quiet $(PIP_FLAGS) -c
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 METADATA := pyproject.toml constraints.txt
 
-# Models as small as the tests' are slower on several threads; pytest runs two processes instead.
+# Models as small as the tests' are slower on several threads; pytest runs two processes instead. Each begins with half of the
+# tests in their order, so that what the tests of a file share is made once.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: demo test check docs env clean
@@ -27,7 +28,7 @@ demo: $(VENV)/.core
 	$(RUN) -m aerepr demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(ONE_THREAD) $(RUN) -m pytest -n 2 --dist loadgroup --durations 10 $(ARGS) tests $(wildcard plugins/*/tests)
+	$(ONE_THREAD) $(RUN) -m pytest -n 2 --dist worksteal --durations 10 $(ARGS) tests $(wildcard plugins/*/tests)
 
 check: $(VENV)/.dev
 	$(RUN) -m ruff format --check .

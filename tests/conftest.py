@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from aerepr.rundir.layout import RunDirectory
 from aerepr.spec.read import spec_from_tables
 from aerepr.workflows.assemble import open_run
 from aerepr.workflows.train import train
+from tests.warm import served
 
 # Models this small are slower on several threads, and much slower where other processes want the same cores.
 torch.set_num_threads(1)
@@ -51,6 +53,13 @@ def squares(count: int = 200, size: int = 16) -> tuple[np.ndarray, np.ndarray]:
     for image, (column, row, width) in zip(images, factors, strict=True):
         image[2 * row : 2 * row + 2 * width + 2, 2 * column : 2 * column + 2 * width + 2] = 220
     return images, factors
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A program that stands for `python` and has imported torch already: see `tests/warm.py`."""
+    with served(tmp_path_factory.mktemp("warm")) as program:
+        yield program
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,16 +126,26 @@ def reason(command: str) -> str | None:
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, warm):
     """The folder a reader is in: the examples, and `aerepr` and `python` as this interpreter has them."""
     work, programs = tmp_path / "work", tmp_path / "bin"
     work.mkdir()
     programs.mkdir()
-    python = str(beside(tmp_path / "venv"))
+    write_programs(programs, warm)
     if (ROOT / "examples").is_dir():
         shutil.copytree(ROOT / "examples", work / "examples")
         for name, changes in SHORTER.items():
             shorten(work / name, changes)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AEREPR_CACHE", str(tmp_path / "cache"))
+    return work
+
+
+def write_programs(programs, python):
+    """What a reader's shell finds by name, of one interpreter."""
     for name, module in {
         "aerepr": " -m aerepr",
         "pip": " -m pip",
@@ -144,14 +153,8 @@ def folder(tmp_path, monkeypatch):
         "python3": "",
         "tensorboard": " -m tensorboard.main",
     }.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(python)}{module} "$@"\n')
+        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))}{module} "$@"\n')
         (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for name, value in OFFLINE.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AEREPR_CACHE", str(tmp_path / "cache"))
-    return work
 
 
 def shorten(path, changes):
@@ -170,7 +173,10 @@ def execute(arguments, script, folder, where):
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_is_shown_works(path, folder):
     here = folder.with_name("here")
-    for block in blocks(path.read_text(encoding="utf-8")):
+    found = blocks(path.read_text(encoding="utf-8"))
+    if any(line in INSTALLED for block in found for line in (commands(block) if block.language in SHELL else ())):
+        write_programs(folder.with_name("bin"), beside(folder.with_name("venv")))
+    for block in found:
         where = f"{path.relative_to(ROOT)}:{block.line}"
         assert block.language in KNOWN, f"{where}: nothing runs a block of {block.language!r}: use one of {KNOWN}"
         assert block.language != "console" or "$ " in block.text, f"{where}: a console block without a command"
@@ -184,7 +190,7 @@ def test_what_is_shown_works(path, folder):
                 )
                 folder = Path(here.read_text().strip())
         elif block.language == "python":
-            execute([sys.executable, "-"], block.text, folder, where)
+            execute(["python", "-"], block.text, folder, where)
         elif block.language == "toml":
             check_spec(block.text, where)
 

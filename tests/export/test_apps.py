@@ -22,8 +22,6 @@ from aerepr.model.view import View
 ROOT = Path(__file__).parents[2]
 APPS = ROOT / "examples" / "apps"
 
-# In one process, so that the C++ program is built once.
-pytestmark = pytest.mark.xdist_group("apps")
 CASES = json.loads((ROOT / "docs" / "noise.json").read_text(encoding="utf-8"))["cases"]
 
 Command = list[str]

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from tests.training.killed import __file__ as script
 ROOT = Path(__file__).parents[2]
 
 
-def launch(spec: Path, run: Path, event: int, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.training.killed", str(spec), str(run), str(event), *more]
+def launch(python: Path, spec: Path, run: Path, event: int, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [str(python), "-m", "tests.training.killed", str(spec), str(run), str(event), *more]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
@@ -38,10 +37,10 @@ def whole(run: Path) -> bool:
     return True
 
 
-def test_ten_kills_at_random_moments(spec: Path) -> None:
+def test_ten_kills_at_random_moments(spec: Path, warm: Path) -> None:
     assert Path(script).is_file()
     runs = spec.parent / "runs"
-    uncut = launch(spec, runs / "whole", 0)
+    uncut = launch(warm, spec, runs / "whole", 0)
     assert uncut.returncode == 0, uncut.stderr
     total = int(uncut.stdout.split()[-1])
     generator = random.Random(0)
@@ -49,13 +48,13 @@ def test_ten_kills_at_random_moments(spec: Path) -> None:
 
     def kill_and_resume(event: int) -> str:
         run = runs / f"killed-{event}"
-        killed = launch(spec, run, event)
+        killed = launch(warm, spec, run, event)
         assert killed.returncode == -9, killed.stderr
         if not layout.is_run(run):
             # Killed before the run directory was one: nothing to resume, nothing half-written either.
             return killed.stdout.strip()
         assert whole(run)
-        resumed = launch(spec, run, 0, "--resume")
+        resumed = launch(warm, spec, run, 0, "--resume")
         assert resumed.returncode == 0, resumed.stderr
         assert same(runs / "whole", run), killed.stdout
         assert not list(run.rglob(".*")), "something was left aside"
