@@ -1,0 +1,1 @@
+"""Data sets of sequences, and the published ones of this paper."""

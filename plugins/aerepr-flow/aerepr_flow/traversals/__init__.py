@@ -1,0 +1,1 @@
+"""Traversals along flows."""
