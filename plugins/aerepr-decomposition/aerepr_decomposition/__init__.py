@@ -1,0 +1,1 @@
+"""Overlap and structured priors for variational autoencoders, as a plugin of aerepr."""

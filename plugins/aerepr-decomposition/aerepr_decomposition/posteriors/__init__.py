@@ -1,0 +1,1 @@
+"""Posteriors beside the Gaussian."""

@@ -1,0 +1,1 @@
+"""Priors whose structure the aggregate posterior is to take on."""

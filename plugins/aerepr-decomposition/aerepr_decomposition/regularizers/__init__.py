@@ -1,0 +1,1 @@
+"""Regularizers that match the aggregate posterior to the prior."""
