@@ -1,5 +1,7 @@
 """The driver: processes, one for each run, as many at a time as there are slots.
 
+A run that begins as another one of the study waits for that one, and branches from it instead of training the same again.
+
 A process reads its job from stdin and tells what happens in JSON lines on stdout. Its stdin stays open as long as the
 driver lives, so that it notices a driver that was killed; and it inherits the study's lock, so that the next driver waits
 until it has ended. The driver alone writes the files of the study; a process writes its run directory and nothing else.
@@ -14,7 +16,6 @@ import selectors
 import signal
 import subprocess
 import tempfile
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
@@ -63,11 +64,17 @@ class Quiet:
 
 @dataclass(frozen=True)
 class Job:
-    """What a process is to do. Attributes: order: as it reads it. on_gpu: whether it takes the GPU it is given."""
+    """What a process is to do.
+
+    Attributes:
+        order: as it reads it. on_gpu: whether it takes the GPU it is given.
+        beginning: hash of the run of this study that is the first part of this one, from which it branches.
+    """
 
     planned: PlannedRun
     order: dict[str, Any]
     on_gpu: bool
+    beginning: str | None = None
 
 
 @dataclass
@@ -121,7 +128,7 @@ class Driver:
         After a signal nothing new is begun, and what runs is told to save itself and end. A full disk keeps the rest from
         being begun.
         """
-        waiting, signalled = deque(jobs), None
+        waiting, signalled = list(jobs), None
         with selectors.DefaultSelector() as selector:
             try:
                 while True:
@@ -129,8 +136,12 @@ class Driver:
                         signalled = self.stopped()
                         for worker in self.workers:
                             worker.process.send_signal(signal.SIGINT)
-                    while waiting and len(self.workers) < len(self.slots) and signalled is None and not self.full:
-                        started = self._start(waiting.popleft())
+                    while len(self.workers) < len(self.slots) and signalled is None and not self.full:
+                        job = self._next(waiting)
+                        if job is None:
+                            break
+                        waiting.remove(job)
+                        started = self._start(job)
                         if started is not None:
                             assert started.process.stdout is not None
                             selector.register(started.process.stdout, selectors.EVENT_READ, started)
@@ -152,6 +163,16 @@ class Driver:
                 "--retry-failed"
             )
         return signalled
+
+    def _next(self, waiting: Sequence[Job]) -> Job | None:
+        """The first that need not wait for its beginning; one whose beginning has failed makes its own."""
+        pending = {job.planned.hash for job in [*waiting, *(worker.job for worker in self.workers)]}
+        return next((job for job in waiting if job.beginning not in pending), None)
+
+    def _branch(self, job: Job) -> str | None:
+        """The run that a job branches from, if that came to its end."""
+        found = self.study.run(job.beginning) if job.beginning is not None else None
+        return str(found.path) if found is not None and found.state == "done" else None
 
     def _start(self, job: Job) -> _Worker | None:
         slot = min(set(range(len(self.slots))) - {worker.slot for worker in self.workers})
@@ -180,7 +201,8 @@ class Driver:
         self.workers.append(worker)
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(json.dumps({**job.order, "lock": self.lock}).encode() + b"\n")
+            order = {**job.order, "branch": self._branch(job), "lock": self.lock}
+            process.stdin.write(json.dumps(order).encode() + b"\n")
             process.stdin.flush()
         return worker
 

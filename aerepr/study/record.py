@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,8 @@ class Record:
         levels: axis to level, as text, in the order of the axes. hash: of its spec; the first 8 digits are in the name of
             the run's folder. state: done is trained and evaluated as asked. error: why it failed, one line, else "".
         metrics: flat keys, such as "mig.score" or "held-out/reconstruction.mse". protocols: how its numbers came about,
-            by metric label. refused: why a metric is not defined on this run, by label.
+            by metric label. refused: why a metric is not defined on this run, by label. absent: why one that is has no
+            such number of it, by key; whoever knows the metrics adds it.
     """
 
     levels: dict[str, str]
@@ -33,6 +34,7 @@ class Record:
     metrics: dict[str, float]
     protocols: dict[str, str]
     refused: dict[str, str]
+    absent: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

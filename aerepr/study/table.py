@@ -185,7 +185,8 @@ def _cell(key: str, label: str, done: Sequence[Record], axes: Sequence[str], one
     reasons: dict[str, list[str]] = {}
     for record in done:
         if key not in record.metrics:
-            reasons.setdefault(record.refused.get(label, "it was not computed"), []).append(own(record))
+            why = record.refused.get(label) or record.absent.get(key) or "it was not computed"
+            reasons.setdefault(why, []).append(own(record))
     for reason, runs in reasons.items():
         which = f", of {'; '.join(runs)}" if values and any(runs) else ""
         notes.append(f"no {key}{which}: {reason.removeprefix(f'{label}: ')}")

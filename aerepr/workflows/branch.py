@@ -7,7 +7,7 @@ happened until then, whatever they say of later steps: the arms of a study need 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from aerepr.errors import CheckpointError, Problem, RunDirectoryError, SpecError
@@ -15,7 +15,7 @@ from aerepr.registry.registry import Registry
 from aerepr.rundir import checkpoint, layout, manifest
 from aerepr.rundir.checkpoint import Checkpoint
 from aerepr.rundir.layout import RunDirectory
-from aerepr.spec.base import path_fields
+from aerepr.spec.base import without_folders
 from aerepr.spec.run import RunSpec
 from aerepr.spec.training import PhaseSpec
 from aerepr.training import record, schedules
@@ -104,6 +104,29 @@ def differences(before: RunSpec, after: RunSpec, step: int) -> Differences:
     return found
 
 
+def is_beginning(before: RunSpec, after: RunSpec) -> bool:
+    """Whether a whole run is the first part of another one, not only in what it learns but in everything it tells.
+
+    A run logs and validates at its last step whatever the intervals say; the other must do so there, too.
+    """
+    last, train = before.train.total_steps, after.train
+    return (
+        last < train.total_steps
+        and last % train.log_every == last % train.validate_every == 0
+        and _told(before) == _told(after)
+        # Loggers have files of their own, which a branch does not take over.
+        and not (before.loggers or after.loggers)
+        and not differences(before, after, last)
+    )
+
+
+def _told(spec: RunSpec) -> list[Any]:
+    """What decides where the records are made, which of them there are, and when."""
+    train = spec.train
+    targets = sorted(item.target for item in train.schedules)
+    return [spec.seed, train.device, train.log_every, train.validate_every, spec.evaluation, targets]
+
+
 def _problems(before: RunSpec, after: RunSpec, step: int) -> list[Problem]:
     total = after.train.total_steps
     if step >= total:
@@ -121,9 +144,7 @@ def _decisive(spec: RunSpec) -> dict[str, Any]:
     tables = {key: value for key, value in spec.tables().items() if key not in _NO_HISTORY}
     for name, keys in _NO_HISTORY_OF.items():
         tables[name] = {key: value for key, value in tables[name].items() if key not in keys}
-    for key in path_fields(type(spec.data)):
-        if key in tables["data"]:
-            tables["data"][key] = PurePath(tables["data"][key]).name
+    tables["data"] = without_folders(spec.data, tables["data"])
     return tables
 
 

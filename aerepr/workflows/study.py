@@ -16,9 +16,10 @@ from aerepr.errors import Interrupted
 from aerepr.study.adopt import adopt
 from aerepr.study.drive import Driver, Job, Onlooker, Quiet
 from aerepr.study.folder import StudyFolder, find, locked
-from aerepr.study.plan import Plan, read_plan
+from aerepr.study.plan import Plan, PlannedRun, read_plan
 from aerepr.study.record import Record, records, unevaluated
 from aerepr.training.signals import Signals
+from aerepr.workflows.branch import is_beginning
 
 __all__ = ["find", "run", "standing"]
 
@@ -87,8 +88,15 @@ def standing(folder: Path) -> dict[str, Any]:
 
 
 def _told(record: Record) -> dict[str, Any]:
-    told = {key: value for key, value in asdict(record).items() if key not in ("metrics", "protocols", "refused")}
+    numbers = ("metrics", "protocols", "refused", "absent")
+    told = {key: value for key, value in asdict(record).items() if key not in numbers}
     return told | {"run": str(record.run) if record.run is not None else None}
+
+
+def _beginning(plan: Plan, planned: PlannedRun) -> str | None:
+    """The hash of the longest run that another one begins with, which need not be trained twice."""
+    found = [run for run in plan.runs if is_beginning(run.spec, planned.spec)]
+    return max(found, key=lambda run: run.spec.train.total_steps).hash if found else None
 
 
 def _job(plan: Plan, folder: StudyFolder, runs: Path, place: int) -> Job:
@@ -105,7 +113,9 @@ def _job(plan: Plan, folder: StudyFolder, runs: Path, place: int) -> Job:
         "trained": trained,
         "evaluate": {id_: asked[id_] for id_ in wanted},
     }
-    return Job(planned, order, on_gpu=planned.spec.train.device in ("auto", "cuda"))
+    # A run that is there already goes on from where it is.
+    beginning = _beginning(plan, planned) if found is None else None
+    return Job(planned, order, planned.spec.train.device in ("auto", "cuda"), beginning)
 
 
 def _gpus() -> list[str]:

@@ -6,6 +6,7 @@ in `comparisons.json` in the study's folder until one of those runs is another.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Any
 
 from aerepr import atomic
 from aerepr.errors import AereprError, RunDirectoryError, UsageError
-from aerepr.evaluation.asked import metric_specs
+from aerepr.evaluation.asked import metric_specs, placed
 from aerepr.evaluation.evaluate import Selection
 from aerepr.kinds.dataset import Progress, silent
 from aerepr.kinds.metric import Metric
@@ -52,7 +53,7 @@ def study_table(
     """
     place = find(Path(runs), str(study) if study is not None else None)
     found = with_comparisons(place, records(place.path), metrics or (), folder, progress)
-    return table.table(found, metrics, rows)
+    return table.table(_with_absent(found), metrics, rows)
 
 
 def study_rank(
@@ -126,6 +127,24 @@ def _supervised(study: Study) -> list[str]:
         if component.needs == "codes" and component.supervised:
             found.append(key)
     return found
+
+
+def _with_absent(study: Study) -> Study:
+    """The study, its records with the reasons for which a metric that was computed may lack a number that others have."""
+    registry, known = Registry(), labels(study.records)
+    keys = {key: label_of(key, known) for record in study.records for key in record.metrics}
+    reasons: dict[str, str] = {}
+    for key, label in keys.items():
+        with contextlib.suppress(AereprError):  # of a plugin that is not installed here
+            component: type[Metric] = registry.load("metric", _name(label))
+            field = key.rpartition("/")[2].partition("@")[0].partition(".")[2]
+            reasons |= {key: component.absent[field]} if field in component.absent else {}
+
+    def lacking(record: Record) -> dict[str, str]:
+        computed = {key for key in reasons if keys[key] in record.protocols}
+        return {key: reasons[key] for key in computed - record.metrics.keys()}
+
+    return replace(study, records=[replace(record, absent=lacking(record)) for record in study.records])
 
 
 def _name(label: str) -> str:
@@ -210,6 +229,7 @@ def _asked(place: StudyFolder, names: Sequence[str]) -> list[_Asked]:
     plan = place.read_plan()
     try:
         tables = {str(item["id"]): EvaluateSpec.model_validate(item["asked"]) for item in plan["evaluate"]}
+        home = Path(plan["folder"])
     except (KeyError, TypeError, ValueError) as cause:
         raise RunDirectoryError(
             f"{place.plan}: damaged: run the study again to have it replaced ({cause!r})"
@@ -227,6 +247,7 @@ def _asked(place: StudyFolder, names: Sequence[str]) -> list[_Asked]:
         # A study whose evaluations all have an id still has the rows that `aerepr evaluate` is about.
         item = tables.get(id_) or EvaluateSpec.model_validate({})
         settings = {metric: item.settings[metric]} if metric in item.settings else {}
+        settings = placed(settings, home, registry)
         (spec,) = metric_specs(registry, [], [metric], settings, item.seed).values()
         found[label] = _Asked(label, spec, item)
     return list(found.values())

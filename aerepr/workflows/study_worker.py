@@ -16,15 +16,21 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from aerepr.errors import AereprError, Interrupted
+from aerepr.errors import AereprError, Interrupted, RunDirectoryError, SpecError
+from aerepr.evaluation.asked import placed
 from aerepr.registry.registry import Registry
 from aerepr.rundir import manifest
 from aerepr.rundir.layout import RunDirectory
 from aerepr.spec.read import spec_from_json
+from aerepr.spec.run import RunSpec
 from aerepr.spec.write import to_toml
 from aerepr.study.folder import GRACE_S, StudyFolder
+
+if TYPE_CHECKING:
+    # Imports torch, which takes seconds: the driver is listened to before.
+    from aerepr.workflows.branch import Branch
 
 # Seconds between two reports of progress.
 _EVERY = 0.2
@@ -98,15 +104,31 @@ def _train(job: dict[str, Any], report: Reporter) -> RunDirectory:
 
     if found is not None and manifest.read_spec(RunDirectory(Path(found)), registry).hash() == spec.hash():
         return RunDirectory(train(run=found, resume=True, folder=folder, watcher=report, began=began))
-    return RunDirectory(train(spec, runs=job["runs"], folder=folder, watcher=report, began=began))
+    branch = _branch(job, spec, report)
+    return RunDirectory(train(spec, runs=job["runs"], branch=branch, folder=folder, watcher=report, began=began))
+
+
+def _branch(job: dict[str, Any], spec: RunSpec, report: Reporter) -> Branch | None:
+    """The last step of the run that this one begins with; a run that is of no use for that is told, and done without."""
+    from aerepr.workflows import branch
+
+    if job["branch"] is None:
+        return None
+    try:
+        return branch.find(Path(job["runs"]), job["branch"], spec)
+    except (RunDirectoryError, SpecError) as cause:
+        report.say("message", text=f"{_told(cause)}; trained from its start instead")
+        return None
 
 
 def _evaluate(job: dict[str, Any], run: RunDirectory, report: Reporter) -> None:
     """Every table that is asked for, each kept as soon as it is done."""
     from aerepr.workflows.evaluate import evaluate
 
-    study = StudyFolder(run.path.parent)
+    study, folder = StudyFolder(run.path.parent), Path(job["folder"])
+    registry = Registry.beside(folder)
     for id_, asked in job["evaluate"].items():
+        settings = placed(asked["settings"], folder, registry)
         answer = evaluate(
             run.path,
             names=asked.get("metrics"),
@@ -114,12 +136,8 @@ def _evaluate(job: dict[str, Any], run: RunDirectory, report: Reporter) -> None:
             subset=asked["subset"],
             rows=None if asked["rows"] == "full" else asked["rows"],
             seed=asked.get("seed"),
-            sets=[
-                f"{name}.{key}={_toml(value)}"
-                for name, keys in asked["settings"].items()
-                for key, value in keys.items()
-            ],
-            folder=job["folder"],
+            sets=[f"{name}.{key}={_toml(value)}" for name, keys in settings.items() for key, value in keys.items()],
+            folder=folder,
             may_be_empty=True,
             progress=report.work,
         )

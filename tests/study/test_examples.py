@@ -16,6 +16,7 @@ from aerepr.spec.read import apply_sets
 from aerepr.spec.run import RunSpec
 from aerepr.study.plan import Plan, read_plan
 from aerepr.workflows.assemble import check_spec, open_source
+from aerepr.workflows.study import _beginning
 from tests.builtin.datasets.published_files import small_files
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,7 @@ SIZES = {
     "extrapolation_angle": {"model": 8, "learn": 4, "seed": 1},
     "small": {"model.recipe": 3, "seed": 3},
     "rooms": {"model.recipe": 5, "seed": 3},
+    "rooms_extrapolation": {"model.recipe": 3, "seed": 3, "learn": 4},
 }
 
 # Many alike, or slow to open.
@@ -131,6 +133,27 @@ def test_what_is_held_out_is_never_trained_on_in_the_first_phase(name: str, fact
         assert run.spec.model.encoder.nonlinearity == run.spec.model.decoder.nonlinearity == "elu"
     weights = {run.levels["model"]: run.spec.model.regularizers for run in plan.runs}
     assert weights["beta-VAE-4"][0].weight == 4.0
+
+
+def test_the_arms_of_rooms_extrapolation_branch_off_one_that_never_saw_the_sphere() -> None:
+    plan = plan_of("rooms_extrapolation")
+    subsets = {item.id: item.subset for item in plan.evaluate}
+    held, seen = (set(subsets[id_]["shape"]) for id_ in ("held-out", "seen"))
+    assert (held, seen) == ({2}, {0, 1, 3})
+    # Rows of evaluation and training differ in the shape alone.
+    kept = {"scale": [7], "orientation": [7]}
+    assert all({**subset, "shape": None} == {**kept, "shape": None} for subset in subsets.values())
+    arms = {"neither": None, "encoder": ["encoder"], "decoder": ["decoder"], "both": None}
+    for run in plan.runs:
+        first, *adapt = run.spec.train.phases
+        assert first.subset == {**kept, "shape": sorted(seen)}
+        assert run.spec.data.subset == kept
+        assert [(item.subset, item.learn) for item in adapt] == [(None, arms[run.levels["learn"]])][: len(adapt)]
+        assert len(adapt) == (run.levels["learn"] != "neither")
+        beginning = _beginning(plan, run)
+        neither = {**run.levels, "learn": "neither"}
+        expected = next(other.hash for other in plan.runs if other.levels == neither)
+        assert beginning == (None if run.levels == neither else expected)
 
 
 def test_rooms_judges_every_run_by_another_model() -> None:

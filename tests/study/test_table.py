@@ -15,6 +15,7 @@ from aerepr.errors import UsageError
 from aerepr.study import formats
 from aerepr.study.record import Record, Study
 from aerepr.study.table import as_json, as_lines, as_sheet, chosen, standing, table
+from aerepr.workflows.study_results import _with_absent
 
 HOW = {"mig": "20 bins", "dci": "lasso"}
 
@@ -293,3 +294,20 @@ def test_latex_is_escaped_and_balanced():
 def test_an_unknown_format_is_refused():
     with pytest.raises(UsageError, match='format: expected text, json, csv, markdown, latex, got "html"'):
         formats.checked("html")
+
+
+def test_a_number_that_a_model_cannot_have_says_why(tmp_path: Path) -> None:
+    judged = {f"judged/frechet.{name}@features=judge": 1.0 for name in ("reconstruction", "prior")}
+    how = {"judged/frechet": "by the judge"}
+    prior, reconstruction = sorted(judged)
+    found = study(
+        record("AE", 0, metrics={reconstruction: 2.0}, protocols=how),
+        record("VAE", 0, metrics=judged, protocols=how),
+        # Not asked of this run at all.
+        record("WAE", 0, metrics={}, protocols={}),
+    )
+    shown = text(_with_absent(found), [prior])
+    assert f"no {prior}: there is no prior that the model was trained towards" in shown
+    assert f"no {prior}: it was not computed" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("AE"))
+    assert row.split()[2:] == ["-", "[1]"]
