@@ -1,12 +1,11 @@
 """What a slider move costs in the exported page, against the bare call of onnxruntime-web in the same page.
 
-    aerepr export RUN --to web --out EXPORTS
-    python benchmarks/web.py EXPORTS
+    python benchmarks/web.py --out DIR                SAE-12 at 64 pixels, weights of two steps; DIR may be that of export.py
 
 A move is timed from the slider's event to the picture on the canvas: it goes to the page's worker, is decoded there, comes back
 and is painted. The bare call is `session.run` with the values read, of a session that the benchmark opens in the page itself,
 with the same runtime, file and number of threads. Both take turns, some of each at a time; what is compared are the medians.
-Needs Chromium and the Python package playwright. Prints one line of JSON.
+Needs Chromium, the Python package playwright, and npm if the runtime of the page is not in the cache. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -17,11 +16,13 @@ import os
 import shutil
 import sys
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 
+from export import trained
 from playwright.sync_api import Error, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -63,6 +64,9 @@ MOVES = """async (count) => {
   return times;
 }"""
 
+# Most that a move may cost, in bare calls; and how long the page may take to open and to make its strips.
+AT_MOST, PATIENCE_S = 1.3, 180
+
 RESTS = "!!(window.explorer?.lanes.idle && !document.querySelector('#samples button:disabled'))"
 
 
@@ -72,8 +76,10 @@ class Files(SimpleHTTPRequestHandler):
 
 def rest(page) -> None:
     """Wait until the page has nothing to do, its strips included."""
-    quiet = 0
+    quiet, end = 0, time.monotonic() + PATIENCE_S
     while quiet < 5:
+        if time.monotonic() > end:
+            sys.exit(f"the page does not come to rest: {page.inner_text('#status')}")
         page.wait_for_timeout(100)
         try:
             quiet = quiet + 1 if page.evaluate(RESTS) else 0
@@ -82,15 +88,20 @@ def rest(page) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("exports", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run and its page")
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--each", type=int, default=10, help="calls and moves a turn")
+    parser.add_argument(
+        "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="changes of the spec"
+    )
     options = parser.parse_args()
     executable = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if executable is None:
         sys.exit(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(options.exports)))
+    site = options.out / "web"
+    trained(options.out, options.sets).export("web", out=site)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=executable, args=FLAGS)
@@ -109,6 +120,7 @@ def main() -> None:
             "bare_ms": round(median(bare), 2),
             "move_ms": round(median(moves), 2),
             "ratio": round(median(moves) / median(bare), 3),
+            "at_most": AT_MOST,
             "calls": len(bare),
             "threads": engine["threads"],
             "browser": browser.version,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import re
@@ -18,9 +19,13 @@ import pytest
 import torch
 from PIL import Image
 
-from aerepr.study.record import Record
+from aerepr.study.adopt import adopt
+from aerepr.study.folder import StudyFolder
+from aerepr.study.plan import read_plan
+from aerepr.study.record import Record, records
 from aerepr.workflows import demo as demos
 from aerepr.workflows import study as studies
+from aerepr.workflows import study_worker
 from aerepr.workflows import train as training
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -146,13 +151,30 @@ def test_export_prints_times_ratios_and_sizes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = script("export", monkeypatch)
-    study.main(arguments(tmp_path, SMALL, "--rounds", "1", "--warm-up", "0"))
+    # Each way is a process of its own; one of torch and two of onnxruntime do.
+    kept = {name: study.WAYS[name] for name in ("eager: decode", "onnxruntime: bare decoder", "onnx: sample")}
+    targets = [target for target in study.TARGETS if {*target[:2]} <= set(kept)]
+    monkeypatch.setattr(study, "WAYS", kept)
+    monkeypatch.setattr(study, "TARGETS", targets)
+    monkeypatch.setattr(study, "PAUSE_S", 0)
+    study.main(arguments(tmp_path, SMALL, "--rounds", "2", "--seconds", "0"))
     shown = capsys.readouterr().out
-    for way in ("eager: decode(z)", "onnxruntime: bare decoder", "onnx: sample(n, seed)", "pt2: decode(z)"):
-        assert f"| {way} | " in shown
-    for target in study.TARGETS:
-        assert f"| {target[0]} / {target[1]} | 64 | " in shown
+    number = r"\d+\.\d+ \(\d+\.\d+ to \d+\.\d+\)"
+    for way in kept:
+        assert re.search(rf"^\| {way} \| {number} \| {number} \|$", shown, re.MULTILINE)
+    assert len(targets) == 2
+    for name, other, limits in targets:
+        assert re.search(rf"^\| {name} / {other} \| 64 \| {number} \| {limits[64]:.2f} \|$", shown, re.MULTILINE)
     assert "| decoder.onnx | " in shown
+
+
+def test_a_way_that_ends_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = script("export", monkeypatch)
+    with pytest.raises(SystemExit, match="onnxruntime: bare decoder: its process ended"):
+        study.Worker("onnxruntime: bare decoder", tmp_path, 0, 1)
+    assert "decoder.onnx" in capfd.readouterr().err
 
 
 def test_family_pictures_are_one_a_model_and_one_of_all(
@@ -253,6 +275,81 @@ def test_claims_are_counted_by_seed_and_by_pair(monkeypatch: pytest.MonkeyPatch)
     record = Record({}, "", "done", None, "", {"judged/frechet.prior@features=a,rows=4": 1.0}, {}, {})
     assert study.number(record, "frechet.prior") == 1.0
     assert study.number(record, "frechet.gaussian") is None
+
+
+HELD = "floor_hue = [0], wall_hue = [0], object_hue = [0]"
+FIRST = "{ steps = 3, subset = { HELD, shape = [0, 1, 3] } }"
+ARMS = """
+name = "rooms-extrapolation"
+[spec]
+model.encoder.width = 8
+model.decoder.width = 8
+data = { name = "rooms", size = 16, gallery = 3, subset = { HELD } }
+train = { batch_size = 8, device = "cpu", validate_every = 1000000 }
+sampler = { name = "hybrid", size = 16 }
+[axes]
+"model.recipe" = ["SAE-6"]
+seed = [0]
+[axes.learn.neither]
+train.phases = [FIRST]
+[axes.learn.encoder]
+train.phases = [FIRST, { steps = 2, learn = ["encoder"] }]
+[axes.learn.decoder]
+train.phases = [FIRST, { steps = 2, learn = ["decoder"] }]
+[axes.learn.both]
+train.phases = [FIRST, { steps = 2 }]
+[[evaluate]]
+id = "held-out"
+metrics = ["reconstruction"]
+subset = { HELD, shape = [2] }
+[[evaluate]]
+id = "seen"
+metrics = ["reconstruction"]
+subset = { HELD, shape = [0, 1, 3] }
+""".replace("FIRST", FIRST).replace("HELD", HELD)
+
+
+def test_adaptation_compares_the_arms_and_draws_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = script("adaptation", monkeypatch)
+    asked = ["--out", "out"]
+    with pytest.raises(SystemExit, match='no study "rooms-extrapolation" here'):
+        study.main(asked)
+    Path("arms.toml").write_text(ARMS)
+    plan, report = read_plan(Path("arms.toml")), study_worker.Reporter(io.StringIO())
+    folder = StudyFolder(Path("runs") / plan.name)
+    adopt(folder, plan)
+    # What the processes of the driver do, in this one.
+    for place in range(len(plan.runs)):
+        job = studies._job(plan, folder, Path("runs"), place).order | {"branch": None}
+        study_worker._evaluate(job, study_worker._train(job, report), report)
+    study.main(asked)
+    figures = json.loads(Path("out/adaptation.json").read_text())
+    arms = figures["mse_x1000"]["SAE-6"]["0"]
+    assert (set(arms), figures["absent"]) == (set(study.ARMS), [])
+    errors = [tuple(arms[arm][rows] for rows in (study.HELD_OUT, study.SEEN)) for arm in study.ARMS]
+    assert len(set(errors)) == 4
+    record = records(folder.path).records[0]
+    assert record.levels["learn"] == "neither"
+    assert errors[0][0] == 1000 * record.metrics["held-out/reconstruction.mse"]
+    cell = 16 * study.SCALE + 2
+    assert np.asarray(Image.open("out/adaptation.png")).shape[0] == 5 * cell + 2
+    assert "| SAE-6 |" in Path("out/adaptation.md").read_text()
+
+
+def test_claims_of_adaptation_are_counted_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = script("adaptation", monkeypatch)
+
+    def arms(encoder: tuple[float, float], decoder: tuple[float, float]) -> dict[str, dict[str, float]]:
+        both = {"encoder": encoder, "decoder": decoder}
+        return {arm: {study.HELD_OUT: held, study.SEEN: seen} for arm, (held, seen) in both.items()}
+
+    # Lower in both; lower in neither; a lower error that is all more training, since it is as much lower on what was seen.
+    seeds = {"0": arms((8, 2), (4, 2)), "1": arms((6, 2), (8, 2)), "2": arms((6, 4), (5, 1))}
+    text = study.claims({"SAE-12": seeds})
+    assert "| SAE-12 | 2 of 3 seeds | 1 of 3 seeds | 2.00, 0.75, 1.20 |" in text
+    assert "| SAE-12 | - | 6.67 ± 1.15 (2.67 ± 1.15) | 5.67 ± 2.08 (1.67 ± 0.58) | - |" in text
+    assert "| SAE-12 | - | 4.00 ± 2.00 | 4.00 ± 2.00 | - |" in text
 
 
 def test_metrics_are_timed_beside_their_loops(

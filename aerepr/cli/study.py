@@ -39,7 +39,7 @@ def run(
 
     Finished runs are skipped and interrupted ones continued, so the same command starts a study, goes on with it after it was
     stopped or killed, and fills in what was added to it. A run that fails stops no other. All of it is kept in runs/NAME,
-    with NAME from the study file.
+    with NAME from the study file. Where a run begins as others do, that is trained once and they branch off it.
 
     Axes, levels and [[evaluate]] tables may be added to the file of a study that has begun; where only those tables changed,
     only evaluation is done again. Ctrl-C saves what is at work. The exit code is 1 as long as a run is not done.

@@ -28,9 +28,9 @@ B = 6
 
 
 def _dataset(subject: Subject) -> Dataset:
-    dataset: Dataset = subject.component(
-        subject.spec(), DataContext(folder=subject.folder, cache=subject.scratch / "cache")
-    )
+    cache = subject.scratch / "cache"
+    context = DataContext(folder=subject.folder, cache=cache, load=subject.registry.load)
+    dataset: Dataset = subject.component(subject.spec(), context)
     return dataset
 
 

@@ -200,7 +200,10 @@ def _terms(scene: Scene, step: Step | None = None, regularize: Callable[[Step], 
 
 
 def _objective_outputs(scene: Scene) -> list[Tensor]:
-    return [value.detach() for term in _terms(scene).values() for value in (term.raw, term.weighted)]
+    """What an update reads: the terms, and the gradients of their sum, which a straight-through draw alone may change."""
+    terms = _terms(scene)
+    values = [value.detach() for term in terms.values() for value in (term.raw, term.weighted)]
+    return values + reached(_total(terms), trainable(scene.system))
 
 
 def objective_terms(subject: Subject) -> None:
@@ -292,10 +295,8 @@ def objective_exports(subject: Subject) -> None:
         verify_export(name, module, inputs)
 
 
-_BUILDS: Check[Subject] = Check("builds", parts.builds, ("defaults",))
-
 REGULARIZER = (
-    _BUILDS,
+    parts.BUILDS,
     Check("scalar", regularizer_scalar, ("builds",)),
     *parts.common(_regularizer_outputs, "scalar"),
     Check("gradients", regularizer_gradients, ("scalar",)),
@@ -305,7 +306,7 @@ REGULARIZER = (
     Check("adversary", regularizer_adversary, ("scalar",)),
 )
 OBJECTIVE = (
-    _BUILDS,
+    parts.BUILDS,
     Check("terms", objective_terms, ("builds",)),
     *parts.common(_objective_outputs, "terms"),
     Check("gradients", objective_gradients, ("terms",)),

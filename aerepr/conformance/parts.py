@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from aerepr.conformance.result import Broken, Check, generators_untouched, own_generators, require
 from aerepr.conformance.world import Scene, Subject
@@ -23,6 +24,9 @@ Outputs = Callable[[Scene], list[Tensor]]
 
 # Tensors in, tensors out, as they are exported: name to (module, example inputs by name).
 Exports = Callable[[Scene], dict[str, tuple[nn.Module, dict[str, Tensor]]]]
+
+# Examples in a batch.
+B = 8
 
 # Rows of the examples that exports are checked at.
 EXPORT_ROWS = max(BATCHES)
@@ -280,8 +284,38 @@ def require_row(what: str, before: list[Tensor], after: list[Tensor], scene: Sce
         require(close, f"{what} of an example depends on the other examples of its batch, {_in(scene)}")
 
 
+def compare_rows(
+    scene: Scene,
+    given: Callable[..., list[Tensor]],
+    inputs: tuple[Tensor, ...],
+    others: tuple[Tensor, ...],
+) -> None:
+    """Raise `Broken` unless two batches whose first rows alone agree give the same first rows."""
+    with torch.no_grad():
+        with own_generators():
+            before = given(*inputs)
+        with own_generators():
+            after = given(*others)
+    require_row("the output", before, after, scene)
+
+
+def require_distribution(scene: Scene, found: Distribution, batch: tuple[int, ...], event: tuple[int, ...]) -> None:
+    """Raise `Broken` unless a distribution has these shapes."""
+    shapes = (tuple(found.batch_shape), tuple(found.event_shape))
+    require(
+        shapes == (batch, event),
+        f"the distribution has batch and event shape {shapes[0]} and {shapes[1]}, expected {batch} and {event}, {_in(scene)}",
+    )
+
+
 def _in(scene: Scene) -> str:
     return f"in the world of {scene.world.name}"
+
+
+BUILDS: Check[Subject] = Check("builds", builds, ("defaults",))
+
+# What must have passed before rows are compared or an export is tried.
+PURE = ("shape", "generator", "deterministic")
 
 
 def common(outputs: Outputs, shape: str = "shape") -> tuple[Check[Subject], ...]:

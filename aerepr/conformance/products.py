@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from aerepr.conformance.parts import same
 from aerepr.conformance.result import Broken, Check, Skip, generators_untouched, own_generators, require
 from aerepr.conformance.world import WORLDS, Scene, Subject, World
-from aerepr.errors import AereprError, ExportError, MissingExtra
+from aerepr.errors import AereprError, ExportError, MissingExtra, SpecError
 from aerepr.kinds.exporter import Exported, Exporter
 from aerepr.kinds.logger import Logger
 from aerepr.kinds.metric import Metric
@@ -30,6 +30,7 @@ from aerepr.model.view import View
 # Small vectors: graphs that convert quickly, and every metric can read them.
 _VECTORS: World = next(world for world in WORLDS if world.name == "vectors")
 _IMAGES: World = next(world for world in WORLDS if world.name == "grey images")
+_SEQUENCES: World = next(world for world in WORLDS if world.name == "sequences")
 
 
 # Metric.
@@ -75,10 +76,18 @@ _BESIDE = 'name what it needs in its entry of the catalogue, such as beside = { 
 
 
 def _run(subject: Subject, seed: int) -> View:
-    view = subject.scene(_IMAGES, seed=seed).view()
+    view = _scene(subject, seed).view()
     missing = set(subject.component.modes) - set(view.model.posterior.modes)
     require(not missing, f"needs the posterior modes {', '.join(sorted(missing))}: {_BESIDE}")
     return view
+
+
+def _scene(subject: Subject, seed: int) -> Scene:
+    """Grey images, or sequences where what its catalogue puts beside it takes nothing else."""
+    try:
+        return subject.scene(_IMAGES, seed=seed)
+    except SpecError:
+        return subject.scene(_SEQUENCES, seed=seed)
 
 
 def _codes() -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,18 @@ from typing import Any
 
 import torch
 
-from aerepr.conformance import data, losses, modules, products, sampling, specs
+from aerepr.conformance import (
+    data,
+    decoder,
+    encoder,
+    likelihood,
+    losses,
+    posterior,
+    prior,
+    products,
+    sampling,
+    specs,
+)
 from aerepr.conformance.result import Check, Result, own_generators, run_checks
 from aerepr.conformance.world import LoadOnce, Subject
 from aerepr.errors import AereprError, UsageError
@@ -25,11 +36,11 @@ from aerepr.registry.entrypoints import KINDS
 from aerepr.registry.registry import Registry
 
 CHECKS: dict[str, Sequence[Check[Subject]]] = {
-    "encoder": modules.ENCODER,
-    "posterior": modules.POSTERIOR,
-    "prior": modules.PRIOR,
-    "decoder": modules.DECODER,
-    "likelihood": modules.LIKELIHOOD,
+    "encoder": encoder.ENCODER,
+    "posterior": posterior.POSTERIOR,
+    "prior": prior.PRIOR,
+    "decoder": decoder.DECODER,
+    "likelihood": likelihood.LIKELIHOOD,
     "regularizer": losses.REGULARIZER,
     "objective": losses.OBJECTIVE,
     "sampler": sampling.SAMPLER,

@@ -169,7 +169,9 @@ def _walks(subject: Subject) -> list[tuple[Scene, list[Path], Tensor]]:
         try:
             scene = subject.scene(world)
         except SpecError as cause:
-            raise Broken(f"cannot be tried: {cause}") from cause
+            # What its catalogue puts beside it may ask for data of one sort, such as sequences.
+            refusals.append(f"{world.name}: {cause.problems[0].message}")
+            continue
         base_BD = scene.z(2)
         try:
             paths = traversal.paths(scene.view(data=False), base_BD)

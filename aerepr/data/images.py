@@ -142,6 +142,21 @@ def read_images(
     return images
 
 
+def resized(images_NHWC: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """Images of an array as squares of another size, with Pillow's bilinear filter, as torchvision's `Resize` has it.
+
+    Args:
+        images_NHWC: uint8 with C of 1, 3 or 4. side: in pixels.
+    """
+    if images_NHWC.shape[1:3] == (side, side):
+        return images_NHWC
+    out = np.empty((len(images_NHWC), side, side, images_NHWC.shape[3]), np.uint8)
+    for image, pixels in zip(images_NHWC, out, strict=True):
+        picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+        pixels[...] = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR)).reshape(pixels.shape)
+    return out
+
+
 def try_images(files: Sequence[Path]) -> list[npt.NDArray[np.uint8] | str]:
     """A few pictures in colour, each as (H, W, 3) at its own size, or why it cannot be used."""
     with _decoders() as pool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from aerepr.data.arrays import as_images
 from aerepr.data.factors import FactorTable
 from aerepr.data.idx import read_idx
+from aerepr.data.images import resized
 from aerepr.data.published import FilesSpec, published_file, tested_splits
 from aerepr.errors import DataError
 from aerepr.kinds.dataset import DataContext
@@ -27,6 +28,9 @@ class FourFilesSpec(FilesSpec):
     """What the table of such a data set has. `split` divides the published training images between train and valid."""
 
     subset_file: bool = Field(False, description="accept files that hold fewer images than were published")
+    size: PositiveInt | None = Field(
+        None, description="side, in pixels, to resize to with a bilinear filter, such as 32; left out: 28, as published"
+    )
 
 
 def read_four_files(spec: FourFilesSpec, ctx: DataContext, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -42,7 +46,7 @@ def read_four_files(spec: FourFilesSpec, ctx: DataContext, classes: tuple[str, .
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     rows, first_test = np.arange(len(images), dtype=np.int64), len(parts[0][0])
     return {
-        "values": images,
+        "values": images if spec.size is None else resized(images, spec.size),
         "factors": FactorTable(("label",), (len(classes),), labels[:, np.newaxis], (np.array(classes),)),
         "splits": tested_splits(rows[:first_test], rows[first_test:], spec.split, spec.split_seed),
     }

@@ -98,8 +98,9 @@ class DataSource:
         raw = self.dataset.take(self._resident, rows)
         factors = None if self._classes is None else self._classes[rows].to(torch.int64)
         scoped = None if noise is None else noise.scoped("view")
-        # Rows and factors are set here, so that a view cannot lose them.
-        return replace(self.dataset.view(raw, rows, factors, scoped), rows=rows, factors=factors)
+        view = self.dataset.view(raw, rows, factors, scoped)
+        # Rows and factors are set here, so that a view cannot lose them; it may say other factors.
+        return replace(view, rows=rows, factors=factors if view.factors is None else view.factors)
 
     def batches(self, rows: np.ndarray, size: int = 256) -> Iterator[Batch]:
         """All the given rows once, in order."""

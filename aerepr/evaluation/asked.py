@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from aerepr.errors import AereprError, UsageError
 from aerepr.kinds.metric import Metric
 from aerepr.registry.registry import Registry
 from aerepr.sampling.component import component_spec
-from aerepr.spec.base import ComponentSpec
+from aerepr.spec.base import ComponentSpec, path_fields
 
 
 def default_names(registry: Registry) -> tuple[list[str], dict[str, str]]:
@@ -79,3 +80,26 @@ def metric_specs(
         spec = component_spec(registry, "metric", name, given | (settings or {}).get(name, {}), base)
         found[label(spec)] = spec
     return found
+
+
+def placed(settings: Mapping[str, Mapping[str, Any]], folder: Path, registry: Registry) -> dict[str, dict[str, Any]]:
+    """Settings of metrics as a file in `folder` says them: paths start there.
+
+    A bare word that names nothing in that folder is no path but a name, such as that of a run, and stays as it is.
+
+    Raises:
+        UnknownComponent: no metric of that name.
+    """
+    found = {}
+    for metric, fields in settings.items():
+        paths = path_fields(registry.load("metric", metric).Spec)
+        found[metric] = {key: _placed(value, folder) if key in paths else value for key, value in fields.items()}
+    return found
+
+
+def _placed(value: Any, folder: Path) -> Any:
+    if not isinstance(value, str) or not value:
+        return value  # refused, with the settings of its metric
+    path = Path(value)
+    is_name = len(path.parts) == 1 and not (folder / path).exists()
+    return value if is_name else str(folder / path)

@@ -64,12 +64,20 @@ class CardSampler(_Record):
     generator: str
 
 
+class CardMotion(_Record):
+    """Of a function (z, t, weights) to the next z: what each weight stands for; steps t = 1 .. `steps` were trained."""
+
+    names: tuple[str, ...]
+    steps: int
+
+
 class CardGraph(_Record):
-    """A function in the files: shapes of inputs and outputs, by name, in order."""
+    """A function in the files: shapes of inputs and outputs, by name, in order; `motion` where it moves a code."""
 
     purpose: str
     inputs: dict[str, tuple[int | str, ...]]
     outputs: dict[str, tuple[int | str, ...]]
+    motion: CardMotion | None = None
 
 
 class CardFile(_Record):
@@ -90,15 +98,18 @@ class CardFile(_Record):
 
 
 class CardGolden(_Record):
-    """Noise of `seed` for one example, the codes it becomes, and what they decode to.
+    """Noise of `seed` for one example, the codes it becomes, what they decode to, and the codes that an encoder finds in that.
 
-    `output` is flattened, every `stride`-th value (1: all); a host may differ by `tolerance` times the data range.
+    `output` is flattened, every `stride`-th value (1: all). `encoded` is of the example in which each of those values stands
+    `stride` times, so of `output` itself where it is whole. A host may differ by `tolerance` times the range of the data, or
+    of the codes.
     """
 
     seed: int
     noise: tuple[float, ...]
     z: tuple[float, ...]
     output: tuple[float, ...]
+    encoded: tuple[float, ...]
     stride: int
     tolerance: float
 

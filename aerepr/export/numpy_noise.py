@@ -9,11 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-MASK = 0xFFFFFFFF
-
 Words = NDArray[np.uint64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+
+ROUNDS = np.arange(10, dtype=np.uint64)[:, None]
+MASK, HALF, LOW_BITS = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(9)
+
+# Philox multiplies counter words 0 and 2, and adds to each half of the key after every round.
+FACTORS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)[:, None, None]
+STEPS = np.array([0x9E3779B9, 0xBB67AE85], np.uint64)
 
 
 def sample_noise(n: int, width: int, seed: int, law: str) -> Floats:
@@ -27,27 +32,25 @@ def rows_noise(rows: NDArray[np.int64], width: int, seed: int, law: str) -> Floa
     """The rows of `sample_noise` that have these numbers, each in [0, 2^32)."""
     if seed >> 63 != 0:
         raise ValueError("seed must be from 0 to 2^63 - 1")
-    blocks = (width + 3) // 4
-    c0, c2 = np.broadcast_arrays(np.arange(blocks, dtype=np.uint64)[None, :], rows.astype(np.uint64)[:, None])
-    words = _philox(c0, c2, seed & MASK, (seed >> 32) & MASK)
-    top = words.reshape(len(rows), 4 * blocks)[:, :width] >> np.uint64(9)
+    key = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint64)
+    top = _philox(rows, (width + 3) // 4, key)[:, :width] >> LOW_BITS
     uniform = (top.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
     return _to_normal(uniform.astype(np.float64)).astype(np.float32) if law == "normal" else uniform
 
 
-def _philox(c0: Words, c2: Words, key0: int, key1: int) -> Words:
-    mask, half = np.uint64(MASK), np.uint64(32)
-    c1, c3 = np.zeros_like(c0), np.zeros_like(c0)
-    for _ in range(10):
-        product0, product1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
-        c0, c1, c2, c3 = (
-            (product1 >> half) ^ c1 ^ np.uint64(key0),
-            product1 & mask,
-            (product0 >> half) ^ c3 ^ np.uint64(key1),
-            product0 & mask,
-        )
-        key0, key1 = (key0 + 0x9E3779B9) & MASK, (key1 + 0xBB67AE85) & MASK
-    return np.stack([c0, c1, c2, c3], axis=-1)
+def _philox(rows: NDArray[np.int64], blocks: int, key: Words) -> Words:
+    """Words (len(rows), 4 * blocks) of the counters (block, 0, row, 0).
+
+    Words 0 and 2 of a counter, and words 1 and 3, are one array each, for a call of NumPy costs more than the few numbers of a
+    sample do.
+    """
+    even = np.empty((2, len(rows), blocks), np.uint64)
+    even[0], even[1] = np.arange(blocks), rows[:, None]
+    odd = np.zeros_like(even)
+    for round_key in (key + ROUNDS * STEPS & MASK)[:, :, None, None]:
+        product = (even * FACTORS)[::-1]
+        even, odd = (product >> HALF) ^ odd ^ round_key, product & MASK
+    return np.stack([even[0], odd[0], even[1], odd[1]], axis=-1).reshape(len(rows), 4 * blocks)
 
 
 def _to_normal(uniform: Doubles) -> Doubles:

@@ -29,6 +29,7 @@ from aerepr.export.card import (
     CardFile,
     CardGolden,
     CardGraph,
+    CardMotion,
     CardSampler,
     CardVariable,
     check_file,
@@ -39,8 +40,9 @@ from aerepr.export.card import (
     write_card,
 )
 from aerepr.kinds.exporter import Exported, Exporter
+from aerepr.kinds.objective import Motion
 from aerepr.kinds.run import RunView
-from aerepr.layers.exportable import TOLERANCE, Graph, graphs
+from aerepr.layers.exportable import TOLERANCE, Encode, Graph, graphs, standalone
 from aerepr.layers.noise import sample_noise
 from aerepr.registry.registry import Registry
 
@@ -76,7 +78,7 @@ def export_run(
         names: exporters, by name; those they require come with them.
         parts: decoder, sampler, encoder or entries of the objective; none: all but the encoder.
         skip_unavailable: leave out a format that this machine, or what is asked for, rules out, as long as another is made.
-            A format that fails otherwise, such as by its verification, is an error all the same, and nothing is written.
+            A format that fails otherwise, such as by its verification, is an error all the same.
         precision: fp16 stores weights in half the bits, in formats that can.
 
     Returns:
@@ -87,8 +89,8 @@ def export_run(
 
     Raises:
         UsageError: no exporter is named, or there is no such part or precision. UnknownComponent: an exporter is not installed.
-        ExportError: an exporter failed (the message says which others work), or `folder` holds something else. Whatever
-            was in `folder` is then as it was.
+        ExportError: an exporter failed. The formats that did not are in `folder` all the same, and the message says which they
+            are; if none is, or if `folder` holds something else, it is as it was.
     """
     if not names:
         raise UsageError(f"name at least one format to export to; installed: {', '.join(registry.names('exporter'))}")
@@ -108,15 +110,19 @@ def export_run(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _aside(folder) as aside:
         written = _run_exporters(run, exporters, aside, failed)
-        fatal = [cause for cause in failed.values() if not (skip_unavailable and isinstance(cause, UNAVAILABLE))]
-        if fatal or (failed and not written):
-            raise _failure(failed, list(exporters)) from (fatal or list(failed.values()))[0]
+        if failed and not written:
+            raise _failure(failed, "nothing was exported") from next(iter(failed.values()))
         card = _card(run, aside, written, parts)
         kept, dropped = _keep_earlier(folder, aside, card)
         files, graphs = (kept.files | card.files, kept.graphs | card.graphs) if kept else (card.files, card.graphs)
         golden = card.golden.model_copy(update={"tolerance": _golden_tolerance(files)})
         write_card(card.model_copy(update={"files": files, "graphs": graphs, "golden": golden}), aside)
         _swap(aside, folder)
+    fatal = [cause for cause in failed.values() if not (skip_unavailable and isinstance(cause, UNAVAILABLE))]
+    if fatal:
+        works = ", ".join(name for name in exporters if name not in failed)
+        gone = f"; gone of earlier exports: {', '.join(dropped)}" if dropped else ""
+        raise _failure(failed, f"not all was exported: {folder} holds what works, {works}{gone}") from fatal[0]
     made = {item.exported.file for item in written}
     return {
         "files": {name: entry.purpose for name, entry in files.items()}
@@ -181,7 +187,7 @@ def _difference(earlier: Card, card: Card) -> str:
 
 def _card(run: RunView, folder: Path, written: Sequence[_Written], parts: Sequence[str]) -> Card:
     """The card of the files in a folder."""
-    entries = run.objective.exports()
+    entries, motions = run.objective.exports(), run.objective.motions()
     asked = tuple(parts) or ("decoder", "sampler", *entries)
     found = {
         graph.name: graph
@@ -217,9 +223,9 @@ def _card(run: RunView, folder: Path, written: Sequence[_Written], parts: Sequen
             noise_dim=run.sampler.noise_dim,
             generator=GENERATOR + ("" if run.sampler.noise == "uniform" else "; then AS 241"),
         ),
-        graphs={name: _signature(graph) for name, graph in found.items() if name in asked},
+        graphs={name: _signature(graph, motions.get(name)) for name, graph in found.items() if name in asked},
         files={item.exported.file: _file(item, folder) for item in written},
-        golden=_golden(sampler, decoder, run.sampler.noise_dim, run.sampler.noise),
+        golden=_golden(run, sampler, decoder),
     )
 
 
@@ -278,12 +284,10 @@ def _run_exporters(
     return written
 
 
-def _failure(failed: dict[str, Exception], tried: list[str]) -> ExportError:
-    """What broke, and which formats still work."""
+def _failure(failed: dict[str, Exception], outcome: str) -> ExportError:
+    """What came of an export, and what broke."""
     reasons = "\n".join(f"  {name}: {_reason(cause)}" for name, cause in failed.items())
-    worked = [name for name in tried if name not in failed]
-    advice = f"export again with only what works: {', '.join(worked)}" if worked else "no other format was asked for"
-    return ExportError(f"nothing was exported, for this failed:\n{reasons}\n{advice}")
+    return ExportError(f"{outcome}; this failed:\n{reasons}")
 
 
 def _gather(found: list[Exported], own: Path, aside: Path) -> None:
@@ -318,8 +322,9 @@ def _file(item: _Written, folder: Path) -> CardFile:
     )
 
 
-def _signature(graph: Graph) -> CardGraph:
+def _signature(graph: Graph, motion: Motion | None) -> CardGraph:
     return CardGraph(
+        motion=None if motion is None else CardMotion(names=motion.names, steps=motion.steps),
         purpose=graph.purpose,
         inputs={name: _shape(value) for name, value in graph.inputs.items()},
         outputs={name: _shape(value) for name, value in graph.outputs.items()},
@@ -330,17 +335,24 @@ def _shape(value: Tensor) -> tuple[int | str, ...]:
     return ("batch", *value.shape[1:]) if value.dim() else ()
 
 
-def _golden(sampler: Graph, decoder: Graph, noise_dim: int, law: str) -> CardGolden:
-    noise = sample_noise(1, noise_dim, 0, law)
+def _golden(run: RunView, sampler: Graph, decoder: Graph) -> CardGolden:
+    noise = sample_noise(1, run.sampler.noise_dim, 0, run.sampler.noise)
+    encode = standalone(Encode(run.model))
     with torch.no_grad():
         (z,) = sampler.eager((noise,))
         (output,) = decoder.eager((z,))
-    stride = golden_stride(output.numel())
+        stride = golden_stride(output.numel())
+        kept = output.flatten()[::stride]
+        # What an encoder is asked is made of what the card holds, so that a host needs no decoder for it.
+        encoded = encode(kept.repeat_interleave(stride)[: output.numel()].view_as(output))
+    if not encoded.isfinite().all():
+        raise ExportError("encoder gives values that are not finite: has training diverged?")
     return CardGolden(
         seed=0,
         noise=shortest(noise.numpy()),
         z=shortest(z.numpy()),
-        output=shortest(output.flatten()[::stride].numpy()),
+        output=shortest(kept.numpy()),
+        encoded=shortest(encoded.numpy()),
         stride=stride,
         tolerance=HOST_SLACK * TOLERANCE,
     )

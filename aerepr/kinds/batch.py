@@ -16,7 +16,8 @@ class Batch:
             axis (B, T, ...) when `timed`.
         rows: global row numbers in the data set, int64 (B,). They key the noise of a step.
         factors: class indices (B, factors), -1 where unknown; None without a factor table.
-        label: what a view adds, such as the transformation a sequence shows, (B,).
+        label: what a view adds, such as the transformation a sequence shows, (B,). One that the view drew once for the
+            batch is that number expanded, by whose stride a model knows without asking the device.
     """
 
     x: Tensor

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from aerepr.errors import UsageError
 from aerepr.kinds.batch import Batch
 from aerepr.kinds.shape import DataShape
 from aerepr.spec.data import DatasetSpec
@@ -32,17 +33,28 @@ def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
+def _no_components(kind: str, name: str) -> Any:
+    raise UsageError(f'{kind} "{name}": this data context finds no components: give it `load = Registry().load`')
+
+
 @dataclass(frozen=True)
 class DataContext:
     """Where a data set finds its files and may keep what it computed, and whom it tells of work that takes long.
 
     Attributes:
         folder: where relative paths of a spec start. cache: for what may be computed again.
+        load: finds a component by kind and name, for a data set that nests another.
     """
 
     folder: Path
     cache: Path
     progress: Progress = silent
+    load: Callable[[str, str], Any] = field(default=_no_components, repr=False)
+
+    def build(self, spec: DatasetSpec) -> Dataset:
+        """A data set that another is made of, with the same context."""
+        dataset: Dataset = self.load("dataset", spec.name)(spec, self)
+        return dataset
 
 
 @dataclass(frozen=True)
@@ -140,6 +152,10 @@ class Dataset(ABC):
         Args:
             raw: what `take` gave. rows: their numbers. factors: their class indices, where known.
             noise: what random views are made from; None in validation and evaluation, where a view is deterministic.
+
+        Returns:
+            A batch. Its factors may differ from those given in training, where a random view shows something else than the
+            factor table says; left out, they are those given.
         """
         x = raw.permute(0, 3, 1, 2).to(torch.float32) / 255 if self.shape.is_image else raw
         return Batch(x=x, rows=rows, factors=factors)

@@ -26,6 +26,8 @@ class Metric(ABC):
         protocol: how the numbers come about, in one line; printed beside them.
         on_request: why `aerepr evaluate` computes it only where it is named, such as "minutes"; empty: it is in the default
             set, wherever the run has what it needs.
+        absent: why a run may have no number of a field that others have, by field, such as {"prior": "..."}; what a table says
+            in its place.
         whole_grid: a metric of codes that asks for every combination of factors, once each, whatever rows are asked about:
             a protocol that queries the data set. An instance may set it.
         matrix: numbers (rows, columns), most of them in [0, 1], that say more than those of `compute`, which sets it on the
@@ -38,6 +40,7 @@ class Metric(ABC):
     supervised: ClassVar[bool] = True
     protocol: ClassVar[str]
     on_request: ClassVar[str] = ""
+    absent: ClassVar[Mapping[str, str]] = {}
     whole_grid: bool = False
     matrix: np.ndarray | None = None
 

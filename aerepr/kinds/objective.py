@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -13,16 +14,33 @@ from aerepr.kinds.run import Model
 from aerepr.kinds.step import Step, Terms
 
 
+@dataclass(frozen=True)
+class Motion:
+    """An exported entry that moves a code: inputs z (B, D), t (B,), the number of the step from 1, and weights (B, K).
+
+    Its output is the next code.
+
+    Attributes:
+        names: what each of the K weights stands for. steps: how many were trained.
+    """
+
+    names: tuple[str, ...]
+    steps: int
+
+
 class Objective(Part):
     """Named losses of one batch. The default, `elbo`, is distortion plus the weighted regularizers.
 
     Attributes:
         regularizers: whether it calls `regularize`; if not, listing any regularizer is a spec error.
         order: 2 if the loss itself contains gradients, so that double backward occurs and evaluation needs autograd.
+        needs_density, needs_factorised: as a regularizer's: what posterior and prior must have.
     """
 
     regularizers: ClassVar[bool] = True
     order: ClassVar[int] = 1
+    needs_density: bool = False
+    needs_factorised: bool = False
 
     @abstractmethod
     def forward(self, model: Model, step: Step, regularize: Callable[[Step], Terms]) -> Terms:
@@ -44,4 +62,8 @@ class Objective(Part):
         the batch; inputs are called as the arguments of `forward`. Files are compared with the module on the example
         rows, repeated, so give rows that differ and are not zero.
         """
+        return {}
+
+    def motions(self) -> Mapping[str, Motion]:
+        """Those of the entries that move a code, by name. A host that shows codes can play them, whatever they mean."""
         return {}

@@ -20,6 +20,7 @@ class Regularizer(Part):
     Attributes:
         extra_batches: further batches of a step it asks for; they come encoded in `step.extra`.
         needs_density: it evaluates q(z given x), so a posterior without density is refused.
+        needs_closed_form: it takes KL(q || p) in closed form alone, so a pair without one is refused.
         needs_factorised: it looks at single dimensions of q and p, so a pair that is not factorised is refused.
     """
 
@@ -27,6 +28,7 @@ class Regularizer(Part):
 
     extra_batches: int = 0
     needs_density: ClassVar[bool] = False
+    needs_closed_form: bool = False
     needs_factorised: bool = False
 
     @abstractmethod

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from aerepr.kinds.step import Mode, Step
     from aerepr.spec.run import RunSpec
 
+# Why `RunView.samplers` may lack one that is installed, by name.
+LACKING_SAMPLERS = {"prior": "there is no prior that the model was trained towards"}
+
 
 class Model(Protocol):
     """An autoencoder, composed."""

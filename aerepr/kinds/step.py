@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import torch
@@ -95,10 +96,16 @@ class Step:
 
 
 class Term(NamedTuple):
-    """One named part of the loss, in nats an example where it is a likelihood or a rate, and its weight in the total."""
+    """One named part of the loss, in nats an example where it is a likelihood or a rate, and its weight in the total.
+
+    Attributes:
+        parts: what the term is made of that may stop being finite, 0-dim, by what an error should call it. Training that
+            ends on this term names the first of them that is not finite; they are not logged.
+    """
 
     raw: Tensor
     weight: Tensor | float = 1.0
+    parts: Mapping[str, Tensor] = MappingProxyType({})
 
     @property
     def weighted(self) -> Tensor:

@@ -54,13 +54,14 @@ class StrTfm(MLPs):
         return logits_NBC.exp(), beta_NBC
 
 
-def modulate(features: Tensor, alpha_BC: Tensor, beta_BC: Tensor) -> Tensor:
-    """alpha S + beta, over all pixels of features (B or 1, C, H, W), or of vectors (B or 1, C)."""
+def modulate(features: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    """alpha S + beta, over all pixels of features (B or 1, C, H, W), or of vectors (B or 1, C).
+
+    Args:
+        alpha, beta: (B, C, 1, 1), or (B, C).
+    """
     # In mixed precision alpha comes in float32 and would promote every feature map that follows.
-    alpha, beta = alpha_BC.to(features.dtype), beta_BC.to(features.dtype)
-    for _ in range(features.dim() - 2):
-        alpha, beta = alpha.unsqueeze(-1), beta.unsqueeze(-1)
-    return alpha * features + beta
+    return alpha.to(features.dtype) * features + beta.to(features.dtype)
 
 
 class Cascade(nn.Module):
@@ -86,8 +87,10 @@ class Cascade(nn.Module):
 
     def forward(self, z_NBI: Tensor) -> Tensor:
         """Output of the last block for codes `z_NBI`, one slice a Str-Tfm layer."""
-        alpha_NBC, beta_NBC = self.str_tfm(z_NBI)
-        layers = iter(zip(alpha_NBC.unbind(0), beta_NBC.unbind(0), strict=True))
+        # Numbers of all layers get their pixels at once: with a batch of one, every small operation shows in the time.
+        pixels = (None,) * (self.root.dim() - 1)
+        alphas, betas = (numbers_NBC[(..., *pixels)].unbind(0) for numbers_NBC in self.str_tfm(z_NBI))
+        layers = iter(zip(alphas, betas, strict=True))
         features = self.root.unsqueeze(0)
         for number, block in enumerate(self.blocks, 1):
             if number in self.positions:

@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from aerepr.errors import AereprError, Problem, SpecError
 from aerepr.kinds.batch import Batch
 from aerepr.kinds.dataset import DataInfo
-from aerepr.kinds.distributions import has_density, is_comparable, is_factorised
+from aerepr.kinds.distributions import has_closed_form, has_density, is_comparable, is_factorised
 from aerepr.kinds.metric import Metric
+from aerepr.kinds.objective import Objective
+from aerepr.kinds.part import BuildContext
 from aerepr.kinds.regularizer import Regularizer
 from aerepr.kinds.step import Mode, Step, Term
 from aerepr.layers.exportable import Decode
@@ -71,7 +74,7 @@ def check(spec: RunSpec, info: DataInfo, registry: Registry | None = None, expor
     report.layout = system.layout.sizes
     _push(spec, info, system, report)
     _metrics(spec, info, system, report, registry)
-    _companions(spec, system, report)
+    _companions(spec, info, system, report, registry)
     _phases(spec, system, report)
     if not report.problems:
         _losses(spec, info, system, report)
@@ -145,6 +148,9 @@ def _losses(spec: RunSpec, info: DataInfo, system: System, report: Report) -> No
         terms, seen = system.losses(step)
         for key, module, _ in system.adversaries():
             terms[f"{key}.adversary"] = Term(module.adversary_loss(seen))
+    except AereprError as cause:
+        report.problems.append(Problem("model.objective", str(cause)))
+        return
     except (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError) as cause:
         report.problems.append(
             Problem("model.objective", f"the losses of one batch fail: {str(cause).splitlines()[0]}")
@@ -218,7 +224,7 @@ def lacking_modes(component: type[Metric], posterior: str, modes: Sequence[Mode]
     )
 
 
-def _companions(spec: RunSpec, system: System, report: Report) -> None:
+def _companions(spec: RunSpec, info: DataInfo, system: System, report: Report, registry: Registry) -> None:
     """Regularizers and objective, held against posterior and prior."""
     if spec.model.regularizers and not system.objective.regularizers:
         names = ", ".join(item.id for item in spec.model.regularizers)
@@ -228,29 +234,25 @@ def _companions(spec: RunSpec, system: System, report: Report) -> None:
                 f'objective "{spec.model.objective.name}" takes no regularizers, got {names}: remove them',
             )
         )
-    if report.problems or not system.regularizers:
+    if report.problems:
         return
     params = torch.zeros(1, spec.model.latent_dim, system.model.posterior.K, device="meta")
     posterior, prior = system.model.posterior(params), system.model.prior()
+    _distributions("model.objective", "this objective", system.objective, spec, posterior, prior, report)
     for item in spec.model.regularizers:
         module = system.regularizers[item.id]
         assert isinstance(module, Regularizer)
         path = f"model.regularizers.{item.id}"
-        if module.needs_density and not has_density(posterior):
-            name = spec.model.posterior.name
+        _distributions(path, "this term", module, spec, posterior, prior, report)
+        if module.needs_closed_form and has_density(posterior) and not has_closed_form(posterior, prior):
+            names = f'posterior "{spec.model.posterior.name}" to prior "{spec.model.prior.name}"'
+            having = ", ".join(_closed_forms(spec, info, system, posterior, registry)) or "none installed"
             report.problems.append(
                 Problem(
                     path,
-                    f'needs the density of q(z|x), and posterior "{name}" has none: use "gaussian", or remove this term',
+                    f"asks for a closed form, and KL from {names} has none; priors with one: {having}. Use one of those, or "
+                    "leave closed_form out for a Monte-Carlo estimate",
                 )
-            )
-        elif module.needs_density and not is_comparable(posterior, prior):
-            report.problems.append(
-                Problem(path, "the posterior has a mass and the prior a density, or the other way round")
-            )
-        elif module.needs_factorised and not (is_factorised(posterior) and is_factorised(prior)):
-            report.problems.append(
-                Problem(path, "looks at single dimensions, and posterior or prior is not factorised")
             )
         if spec.train.accumulate > 1:
             report.notes.append(f"{path} sees one micro-batch at a time: train.accumulate = {spec.train.accumulate}")
@@ -259,6 +261,48 @@ def _companions(spec: RunSpec, system: System, report: Report) -> None:
             report.problems.append(
                 Problem(f"{path}.optimizer", "this term has no adversary to optimise: remove the table")
             )
+
+
+def _distributions(
+    path: str,
+    what: str,
+    module: Regularizer | Objective,
+    spec: RunSpec,
+    posterior: Distribution,
+    prior: Distribution,
+    report: Report,
+) -> None:
+    """Posterior and prior, held against what a module says it needs of them."""
+    text = ""
+    if module.needs_density and not has_density(posterior):
+        name = spec.model.posterior.name
+        text = f'needs the density of q(z|x), and posterior "{name}" has none: use "gaussian", or remove {what}'
+    elif module.needs_density and not is_comparable(posterior, prior):
+        text = "the posterior has a mass and the prior a density, or the other way round"
+    elif module.needs_factorised and not (is_factorised(posterior) and is_factorised(prior)):
+        text = "looks at single dimensions, and posterior or prior is not factorised"
+    if text:
+        report.problems.append(Problem(path, text))
+
+
+def _closed_forms(
+    spec: RunSpec, info: DataInfo, system: System, posterior: Distribution, registry: Registry
+) -> list[str]:
+    """The installed priors, with their defaults, to which KL from this posterior has a closed form."""
+    K, P, layout = system.model.posterior.K, system.model.likelihood.P, system.layout
+    ctx = BuildContext(info, spec.model.latent_dim, registry.load, K, P, layout)
+    found = []
+    for name in registry.names("prior"):
+        try:
+            component = registry.load("prior", name)
+            defaults = component.Spec.model_validate({"name": name}, context={"registry": registry})
+            with torch.device("meta"):
+                prior = component(defaults, ctx)()
+        except (AereprError, ValueError):
+            continue  # a broken plugin, or a prior that asks for settings or sizes that are not given here
+        if has_closed_form(posterior, prior):
+            found.append(f'"{name}"')
+    return found
 
 
 def _exportable(system: System, latent_dim: int) -> str:

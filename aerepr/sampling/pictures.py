@@ -1,4 +1,4 @@
-"""Pictures of decoded data: grids and labelled rows of images, scatter plots of two-feature vectors, as PNG.
+"""Pictures of decoded data: grids and labelled rows of images, scatter plots of two-feature vectors, as PNG and moving as GIF.
 
 Small images are enlarged by whole pixels, so that what is seen is what the model gave.
 
@@ -171,6 +171,33 @@ def scatter(points: Rows, paths: Rows = ()) -> Pixels:
         pen.text((legend, 24), label, fill=colour, font=font)
         legend += font.getlength(label) + 40
     return np.asarray(image.resize((_SCATTER, _SCATTER), Image.Resampling.BOX))
+
+
+def moving_rows(rows: Rows) -> list[Pixels]:
+    """The pictures of an animation: in each, one image of every row, under each other. A row that ends early stays.
+
+    Args:
+        rows: as for `labelled_rows`, each of one image at least.
+
+    Raises:
+        as `grid`.
+    """
+    length = max((len(images) for _, images in rows), default=0)
+    return [
+        labelled_rows([(label, images[min(number, len(images) - 1)][None]) for label, images in rows])
+        for number in range(length)
+    ]
+
+
+def save_gif(path: Path, pictures: Sequence[Pixels], milliseconds: int = 250) -> None:
+    """Write an animation that repeats, replacing an older one as a whole.
+
+    Args:
+        pictures: of one size, at least one. milliseconds: that each is shown.
+    """
+    first, *rest = (Image.fromarray(pixels) for pixels in pictures)
+    with atomic.write_aside(path) as aside:
+        first.save(aside, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
 
 
 def save_png(path: Path, pixels: Pixels) -> None:

@@ -50,16 +50,23 @@ def traverse(view: View, traversal: Traversal, base_BD: Tensor) -> list[Row]:
     return [Row(path.label, path.z_SD, part) for path, part in zip(paths, parts, strict=True)]
 
 
-def base_code(view: View, index: int = 0) -> Tensor:
+def base_code(view: View, index: int = 0, examples: Tensor | None = None) -> Tensor:
     """The code (1, D) that traversals start from.
 
     Args:
         index: which test example of the gallery. A run without a gallery has one base code, the stored code nearest to
             the mean of all.
+        examples: instead of the gallery, (n, *shape) in data units.
 
     Raises:
-        UsageError: there is no such test example.
+        UsageError: there is no such example.
     """
+    if examples is not None:
+        if not 0 <= index < len(examples):
+            raise UsageError(
+                f"base: expected {_range(len(examples))}, got {index}: the data holds {len(examples)} examples"
+            )
+        return encode(view, examples[index : index + 1])
     count = len(view.gallery)
     if not count and index == 0:
         distances_N = (view.codes - view.codes.mean(dim=0)).square().sum(dim=1)

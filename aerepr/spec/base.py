@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
@@ -86,6 +86,19 @@ def anchored(spec: T, folder: Path) -> T:
     return spec.model_copy(update={key: str(folder / value) for key, value in paths.items()})
 
 
+def without_folders(spec: ComponentSpec, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of a component in which of each path only the last part stands, in the components inside it too."""
+    found = dict(tables)
+    for key in path_fields(type(spec)):
+        if key in found:
+            found[key] = PurePath(found[key]).name
+    for key in type(spec).model_fields:
+        inner = getattr(spec, key)
+        if isinstance(inner, ComponentSpec) and key in found:
+            found[key] = without_folders(inner, found[key])
+    return found
+
+
 def _marked(info: FieldInfo, mark: str) -> bool:
     """Whether a field is of a marked type. In `Marked | None` the mark is inside the union, out of pydantic's sight."""
     inside = [note for part in get_args(info.annotation) for note in getattr(part, "__metadata__", ())]
@@ -100,11 +113,14 @@ class ComponentOf:
     Attributes:
         shorthand: whether the bare name stands for the table `{ name = "..." }`.
         default: the name of a table that gives none.
+        nested: whether it stands in the table of a component of the same kind: a JSON Schema, which would have no end, then
+            says only which names there are.
     """
 
     kind: str
     shorthand: bool = False
     default: str | None = None
+    nested: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.with_info_plain_validator_function(
@@ -115,6 +131,12 @@ class ComponentOf:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         registry = Registry()
+        if self.nested:
+            return {
+                "type": "object",
+                "properties": {"name": {"enum": registry.names(self.kind)}},
+                "required": ["name"],
+            }
         options = []
         for name in registry.names(self.kind):
             try:

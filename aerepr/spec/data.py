@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeInt, field_validator
+from typing import Annotated
 
-from aerepr.spec.base import ComponentSpec
+from pydantic import AfterValidator, Field, NonNegativeInt, field_validator
+
+from aerepr.spec.base import ComponentOf, ComponentSpec
 
 
 class DatasetSpec(ComponentSpec):
@@ -24,3 +26,15 @@ class DatasetSpec(ComponentSpec):
         if min(split) < 0 or abs(sum(split) - 1) > 1e-6 or split[0] == 0:
             raise ValueError(f"expected three fractions that sum to 1 with some data to train on, got {list(split)}")
         return split
+
+
+def _is_source(source: DatasetSpec) -> DatasetSpec:
+    fields = type(source).model_fields
+    for key in DatasetSpec.model_fields:
+        if key != "name" and getattr(source, key) != fields[key].get_default(call_default_factory=True):
+            raise ValueError(f"{key} is said once, in [data]: move it there from the table of its source")
+    return source
+
+
+# The table of a data set that another is made of. Splits, subset and gallery are the outer data set's.
+SourceSpec = Annotated[DatasetSpec, ComponentOf("dataset", nested=True), AfterValidator(_is_source)]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from aerepr.spec.base import ComponentOf, ComponentSpec, Table, path_fields
+from aerepr.spec.base import ComponentOf, ComponentSpec, Table, without_folders
 from aerepr.spec.data import DatasetSpec
 from aerepr.spec.model import ModelSpec
 from aerepr.spec.training import TrainSpec
@@ -52,7 +51,5 @@ class RunSpec(Table):
             tables.pop(key)
         for key in ("device", "log_every", "validate_every", "checkpoint_every"):
             tables["train"].pop(key)
-        for key in path_fields(type(self.data)):
-            if key in tables["data"]:
-                tables["data"][key] = PurePath(tables["data"][key]).name
+        tables["data"] = without_folders(self.data, tables["data"])
         return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()

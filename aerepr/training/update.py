@@ -20,6 +20,9 @@ from aerepr.training.distributed import World
 from aerepr.training.optimizer import NamedOptimizer
 from aerepr.training.precision import Numerics
 
+# Before the names of values that are looked at and not logged.
+_PART = "part/"
+
 
 class Update:
     """The state of optimization, and the one function that advances it."""
@@ -84,7 +87,7 @@ class Update:
             wanted = [self.main.parameters[i] for i in learned]
             for i, gradient in zip(learned, torch.autograd.grad(total, wanted, allow_unused=True), strict=True):
                 gradients[i] = _plus(gradients[i], gradient, share)
-            raw = [term.raw for term in terms.values()]
+            raw = [value for term in terms.values() for value in (*term.parts.values(), term.raw)]
             now = torch.stack([value.detach() for value in (*raw, *weighted, total)]).double() * share
             values = now if values is None else values + now
             self._name(terms)
@@ -142,23 +145,27 @@ class Update:
     def _name(self, terms: Terms) -> None:
         if self.names:
             return
-        names = list(terms)
-        # The terms come before their sum, so that what is not finite is named where it began.
-        self.names = [*(f"loss/{n}" for n in names), *(f"weighted/{n}" for n in names), "loss/total", "gradient_norm"]
+        # Parts come before their term and terms before their sum, so that what is not finite is named where it began.
+        raw = [
+            name for key, term in terms.items() for name in (*(f"{_PART}{key}: {p}" for p in term.parts), f"loss/{key}")
+        ]
+        self.names = [*raw, *(f"weighted/{key}" for key in terms), "loss/total", "gradient_norm"]
         if len(self.sums) != len(self.names):
             self.sums = torch.zeros(len(self.names), dtype=torch.float64, device=self.device)
 
     def bad(self) -> tuple[int, str] | None:
         """Step and name of the first value that was not finite; waits for the device."""
         step, term = self.first_bad.tolist()
-        return None if step < 0 else (step, self.names[term].removeprefix("weighted/").removeprefix("loss/"))
+        if step < 0:
+            return None
+        return step, self.names[term].removeprefix("weighted/").removeprefix("loss/").removeprefix(_PART)
 
     def means(self) -> dict[str, float]:
-        """Mean of every value since the last call; waits for the device."""
+        """Mean of every value since the last call, but for parts of terms; waits for the device."""
         found = (self.sums / max(1, self.count)).tolist()
         self.sums = torch.zeros_like(self.sums)
         self.count = 0
-        return dict(zip(self.names, found, strict=True))
+        return {name: value for name, value in zip(self.names, found, strict=True) if not name.startswith(_PART)}
 
     def swap_average(self) -> None:
         """Exchange the weights with their average; a second call puts them back."""

@@ -40,7 +40,8 @@ def open_source(
         DataError: a file is missing, damaged or not what the table says.
     """
     component = registry.load("dataset", spec.name)
-    dataset: Dataset = component(spec, DataContext(folder=folder, cache=cache_directory(), progress=progress))
+    context = DataContext(folder=folder, cache=cache_directory(), progress=progress, load=registry.load)
+    dataset: Dataset = component(spec, context)
     return DataSource(dataset, spec, device)
 
 

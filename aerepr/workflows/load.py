@@ -126,18 +126,22 @@ class Run:
         _, chosen = sample.choose_sampler(self.view, sampler, settings, self.registry)
         return as_arrays(sample.draw(self.view, n, seed, chosen).values, self.view.info.shape)
 
-    def traverse(self, name: str = "variables", base: int = 0, **settings: Any) -> list[TraversalRow]:
+    def traverse(
+        self, name: str = "variables", base: int = 0, x: ArrayLike | None = None, **settings: Any
+    ) -> list[TraversalRow]:
         """Paths through the latent space from one base code, in decoder order.
 
         Args:
-            base: which example of the gallery; without a gallery, the typical code. settings: fields of the traversal.
+            base: which example of the gallery; without a gallery, the typical code. x: examples to take the place of the
+                gallery. settings: fields of the traversal.
 
         Raises:
             UnknownComponent: no traversal of that name. SpecError: a setting is wrong. UsageError: no such base.
+            ShapeError, DataError: as `encode`.
         """
-        chosen = traverse.build_traversal(name, settings, self.registry)
-        rows = traverse.traverse(self.view, chosen, traverse.base_code(self.view, base))
-        shape = self.view.info.shape
+        chosen, shape = traverse.build_traversal(name, settings, self.registry), self.view.info.shape
+        examples = None if x is None else as_examples(x, shape, "x")[0]
+        rows = traverse.traverse(self.view, chosen, traverse.base_code(self.view, base, examples))
         return [TraversalRow(row.label, row.z.numpy(), as_arrays(row.values, shape)) for row in rows]
 
     def evaluate(
@@ -205,7 +209,8 @@ class Run:
             format to why "all" left it out, `notices`.
 
         Raises:
-            UnknownComponent, SpecError: as `sample`. UsageError: no format, no such part or precision. ExportError: a format failed.
+            UnknownComponent, SpecError: as `sample`. UsageError: no format, no such part or precision. ExportError: a format
+                failed; the others are written.
         """
         names = [to] if isinstance(to, str) else list(to)
         chosen_parts = [parts] if isinstance(parts, str) else list(parts)

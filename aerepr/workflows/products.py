@@ -75,6 +75,8 @@ def traverse(
     *,
     runs: str | Path = "runs",
     name: str = "variables",
+    data: Place = None,
+    key: str | None = None,
     base: int = 0,
     out: Place = None,
     sets: Sequence[str] = (),
@@ -83,22 +85,30 @@ def traverse(
 
     Args:
         name: the traversal. sets: its settings, each "key=value".
-        base: which test example of the gallery paths start from; without a gallery, the typical code.
-        out: .png, .npz or .h5; left out: `traversals/<name>` in the run. Files of numbers hold all paths joined, with
-            `path`, the number of each row's path, and `labels` of the paths.
+        data: a picture, a folder of pictures, or an array in a .npz, .npy or .h5 file; left out: the test examples kept
+            with the run. key: which array of the file.
+        base: which of these examples paths start from; without a gallery, the typical code.
+        out: .png, .gif (a picture that moves), .npz or .h5; left out: `traversals/<name>` in the run. Files of numbers hold
+            all paths joined, with `path`, the number of each row's path, and `labels` of the paths.
 
     Returns:
-        `run`, `out`, `traversal`, `labels`.
+        `run`, `out`, `traversal`, `labels`, `notes` on how the data was read.
 
     Raises:
         UnknownComponent: no such traversal. SpecError: a setting is wrong. UsageError: out or base cannot be meant.
-        RunDirectoryError: no such run.
+        DataError, ShapeError: the data cannot be read, or is not what the model takes. RunDirectoryError: no such run.
     """
     opened = load(run, runs)
     view, shape = opened.view, opened.view.info.shape
     traversal = build_traversal(name, parse_sets(sets), opened.registry)
-    target = _target(opened, out, "traversals", name)
-    rows = follow(view, traversal, base_code(view, base))
+    target = _target(opened, out, "traversals", name, (*store.SUFFIXES, ".gif"))
+    moving = target.suffix.lower() == ".gif"
+    if moving and not shape.is_image:
+        raise UsageError(
+            f"{target}: a picture that moves is of images, and this run is of a {shape}: write a .png or .npz"
+        )
+    examples, notes = read_examples(Path(data), shape, key) if data is not None else (None, [])
+    rows = follow(view, traversal, base_code(view, base, examples))
     if not rows:
         raise UsageError(f'traversal "{name}" has no paths through this latent space: use another')
     labels = [row.label for row in rows]
@@ -109,14 +119,18 @@ def traverse(
         "labels": np.array(labels),
     }
 
+    shown = [(row.label, row.values.numpy()) for row in rows]
+
     def picture() -> pictures.Pixels:
-        shown = [(row.label, row.values.numpy()) for row in rows]
         if shape.is_image:
             return pictures.labelled_rows(shown)
         return pictures.scatter([("data", view.gallery.numpy())], paths=shown)
 
-    store.write(target, arrays, picture)
-    return {**_done(opened, target), "traversal": name, "labels": labels}
+    if moving:
+        pictures.save_gif(target, pictures.moving_rows(shown))
+    else:
+        store.write(target, arrays, picture)
+    return {**_done(opened, target), "traversal": name, "labels": labels, "notes": notes}
 
 
 def reconstruct(
@@ -250,20 +264,26 @@ def export(
 
     Raises:
         UnknownComponent: no such exporter or sampler. SpecError: a setting is wrong. UsageError: no format, no such part or precision.
-        ExportError: a format failed. RunDirectoryError: no such run.
+        ExportError: a format failed; the others are written. RunDirectoryError: no such run.
     """
     opened = load(run, runs)
     folder = Path(out) if out is not None else opened.directory.product("exports")
     return {**_done(opened, folder), **opened.export(to, sampler, folder, parse_sets(sets), parts, precision)}
 
 
-def _target(opened: Run, out: Place, kind: Literal["samples", "traversals", "reconstructions"], stem: str) -> Path:
+def _target(
+    opened: Run,
+    out: Place,
+    kind: Literal["samples", "traversals", "reconstructions"],
+    stem: str,
+    suffixes: Sequence[str] = store.SUFFIXES,
+) -> Path:
     """Where a product goes, checked before any work is done."""
     shape = opened.view.info.shape
     suffix = ".png" if pictures.can_picture(shape) else ".npz"
     target = Path(out) if out is not None else opened.directory.product(kind) / f"{stem}{suffix}"
-    store.check_target(target)
-    if target.suffix.lower() == ".png":
+    store.check_target(target, suffixes)
+    if target.suffix.lower() in (".png", ".gif"):
         pictures.require_picture(shape)
     return target
 

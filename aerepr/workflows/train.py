@@ -67,7 +67,7 @@ def train(
     runs: str | Path = "runs",
     run: str | Path | None = None,
     resume: bool = False,
-    branch: str | Path | None = None,
+    branch: str | Path | Branch | None = None,
     overwrite: bool = False,
     folder: str | Path | None = None,
     watcher: Onlooker | None = None,
@@ -82,7 +82,7 @@ def train(
         run: a folder for this run instead; with `resume`, the run to continue.
         resume: continue the newest unfinished run of the spec, or `run`.
         branch: start a new run from the newest checkpoint of this run that the spec's own run would have had: what comes
-            out is bit for bit the same, as far as both ran on the same device and versions.
+            out is bit for bit the same, as far as both ran on the same device and versions. Or what was found in it before.
         overwrite: replace what `run` holds.
         folder: where the data paths of a `RunSpec` start, and whose `registry.toml` counts; left out: the current folder,
             and none. With `resume`: where the data is, if it moved.
@@ -120,7 +120,7 @@ def train(
         registry,
         home,
         watcher,
-        branching.find(Path(runs), str(branch), chosen) if branch is not None else None,
+        branching.find(Path(runs), str(branch), chosen) if isinstance(branch, str | Path) else branch,
         lambda: (Path(runs), Path(run) if run else None, overwrite, text),
         began,
     )

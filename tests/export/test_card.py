@@ -14,9 +14,12 @@ import torch
 
 from aerepr.errors import ExportError
 from aerepr.export.card import Card, golden_stride, read_card, shortest, write_card
-from aerepr.layers.exportable import Decode, standalone
+from aerepr.export.load import load_decoder
+from aerepr.export.write import export_run
+from aerepr.layers.exportable import Decode, Encode, standalone
 from aerepr.layers.noise import sample_noise
 from aerepr.model.view import View
+from aerepr.registry.registry import Registry
 
 FILES = {f"{name}.onnx" for name in ("decoder", "sampler", "velocity", "encoder")}
 FILES |= {f"{name}.pt2" for name in ("decode", "sample", "velocity", "encode")}
@@ -69,6 +72,21 @@ def test_golden_pair_is_the_eager_models(image_export: Path, image_run: View):
     image = standalone(Decode(image_run.model))(z).flatten().numpy()
     assert golden.stride == 1
     assert np.array_equal(np.float32(golden.output), image)
+    codes = standalone(Encode(image_run.model))(torch.from_numpy(image).reshape(1, 3, 8, 8))
+    assert np.array_equal(np.float32([golden.encoded]), codes.numpy())
+
+
+def test_a_golden_pair_that_is_thinned_out_is_one_an_encoder_can_check(
+    image_run: View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of a large image only some values are in the card; the encoder is asked about those, each several times."""
+    monkeypatch.setattr("aerepr.export.write.golden_stride", lambda count: 5)
+    export_run(image_run, tmp_path / "exports", ["onnx"], Registry(), parts=["encoder"])
+    golden = read_card(tmp_path / "exports").golden
+    assert (golden.stride, len(golden.output)) == (5, 39)  # of 192
+    assert load_decoder(tmp_path / "exports").card.golden == golden
+    x = torch.tensor(golden.output).repeat_interleave(5)[:192].reshape(1, 3, 8, 8)
+    assert np.array_equal(np.float32([golden.encoded]), standalone(Encode(image_run.model))(x).numpy())
 
 
 def test_no_path_of_this_machine(image_export: Path):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aerepr.errors import ExportError
+from aerepr.layers.conv import MixedFirst, OutputConv
 from aerepr.layers.exportable import BATCHES, Decode, Graph, graphs, largest_difference, standalone, value_span, verify
 from aerepr.model.view import View
 
@@ -46,6 +47,18 @@ def test_a_standalone_copy_leaves_the_model_as_it_was(toy: ModuleType):
     assert [module.training for module in run.system.modules()] == before
     assert all(parameter.requires_grad for parameter in run.system.parameters())
     assert next(copy.parameters()).data_ptr() != next(run.model.decoder.parameters()).data_ptr()
+
+
+def test_files_hold_the_same_function_at_less_cost():
+    decoder = nn.Sequential(nn.Conv2d(3, 64, 3), OutputConv(64, 3, "bilinear"))
+    graph = Graph("decoder", "", standalone(decoder), {"z": torch.randn(64, 3, 6, 6)}, {}, (1.0,))
+    assert isinstance(graph.written[1], MixedFirst)
+    assert not any(parameter.requires_grad for parameter in graph.written.parameters())
+    # What files are held against is the model as it was trained.
+    assert isinstance(graph.module[1], OutputConv)
+    assert verify(graph, lambda inputs: [graph.written(*inputs)]) < 1e-6
+    count = sum(value.numel() for value in graph.module.state_dict().values())
+    assert sum(value.numel() for value in graph.written.state_dict().values()) == count
 
 
 def test_largest_difference_is_relative_to_the_range():

@@ -102,6 +102,16 @@ def test_lists_and_float64_are_taken(decoder: Decoder):
     np.testing.assert_array_equal(decoder.decode(z), decoder.decode(np.asarray(z, np.float32)))
 
 
+def test_another_encoder_is_refused_in_every_format(folder: Path):
+    """Each format's encoder is held against the golden pair; here the model's output is no longer what that one is of."""
+    tables = json.loads((folder / "card.json").read_text())
+    tables["golden"]["encoded"] = tables["golden"]["z"]
+    (folder / "card.json").write_text(json.dumps(tables))
+    for form in ("onnx", "torchscript", "pt2"):
+        with pytest.raises(ExportError, match="golden encoded: differs by"):
+            load_decoder(folder, trust=True, format=form)
+
+
 @pytest.mark.parametrize("z", [np.zeros((2, 5)), np.zeros(6), np.zeros((1, 2, 6)), np.float32(0)])
 def test_codes_of_another_shape_are_refused(decoder: Decoder, z: np.ndarray):
     with pytest.raises(ShapeError, match=r"z must have shape \(n, 6\).*got \("):
@@ -163,7 +173,7 @@ def test_a_file_of_another_model_is_refused(folder: Path, vector_export: Path):
         load_decoder(folder)
 
 
-@pytest.mark.parametrize("key", ["noise", "z", "output"])
+@pytest.mark.parametrize("key", ["noise", "z", "output", "encoded"])
 def test_golden_values_that_do_not_come_out_are_refused(folder: Path, key: str):
     tables = json.loads((folder / "card.json").read_text())
     tables["golden"][key][-1] += 0.02

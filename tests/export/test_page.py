@@ -9,19 +9,25 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from aerepr.builtin.exporters.web import MissingRuntime, runtime_archive
+from aerepr.export.card import read_card
 from aerepr.export.write import export_run
+from aerepr.kinds.objective import Motion, Objective
+from aerepr.kinds.run import Model
+from aerepr.kinds.step import Step, Terms
 from aerepr.layers.exportable import Decode, standalone
 from aerepr.layers.noise import sample_noise
 from aerepr.model.view import View
@@ -45,8 +51,6 @@ FLAGS = (
 
 # How far a byte of a picture may be from the eager model's.
 CLOSE = 2
-
-pytestmark = pytest.mark.xdist_group("browser")
 
 
 class Files(SimpleHTTPRequestHandler):
@@ -389,3 +393,132 @@ def test_a_damaged_export_is_refused(browser: Any, site: Path, tmp_path: Path, d
         assert message in visit.status()
         assert not visit.page.is_visible("main")
         visit.context.close()
+
+
+# Codes that move by themselves.
+
+D, STEPS = 6, 3
+NAMES = ("bend", "drift")
+
+
+class Carry(nn.Module):
+    """z + sum_k w_k tanh(A_k z) t / 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields_KDD = nn.Parameter(0.5 * torch.randn(len(NAMES), D, D, generator=torch.Generator().manual_seed(3)))
+
+    def forward(self, z: Tensor, t: Tensor, weights: Tensor) -> Tensor:
+        velocity_BKD = torch.tanh(torch.einsum("bd,kde->bke", z, self.fields_KDD))
+        return z + (weights[..., None] * velocity_BKD).sum(dim=1) * t[:, None] / 2
+
+
+class Moving(Objective):
+    def __init__(self) -> None:
+        super().__init__()
+        self.carry = Carry()
+
+    def forward(self, model: Model, step: Step, regularize: Callable[[Step], Terms]) -> Terms:
+        return regularize(model.infer(step))
+
+    def exports(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        z_BD = torch.linspace(-1, 1, 2 * D).reshape(2, D)
+        return {"carry": (self.carry, (z_BD, torch.tensor([1.0, 2.0]), torch.eye(2)))}
+
+    def motions(self) -> dict[str, Motion]:
+        return {"carry": Motion(NAMES, STEPS)}
+
+
+@pytest.fixture(scope="module")
+def moving_run(toy: ModuleType) -> View:
+    run: View = toy.image_run(Moving())
+    return run
+
+
+@pytest.fixture(scope="module")
+def moving_site(moving_run: View, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    try:
+        runtime_archive()
+    except MissingRuntime as cause:
+        pytest.skip(str(cause))
+    folder = tmp_path_factory.mktemp("moving") / "exports"
+    export_run(moving_run, folder, ["web"], Registry())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Any, moving_site: Path) -> Iterator[Visit]:
+    for address in serve(moving_site):
+        visit = Visit(browser, address)
+        yield visit.ready()
+        visit.context.close()
+
+
+def carried(run: View, code: list[float], k: int) -> Tensor:
+    """The codes of a strip: back, the code itself, forward."""
+    assert isinstance(run.objective, Moving)
+    carry, weights = run.objective.carry, torch.eye(2)[k : k + 1]
+    back = forth = torch.tensor([code])
+    found = [back]
+    with torch.no_grad():
+        for t in range(1, STEPS + 1):
+            at = torch.tensor([float(t)])
+            back, forth = 2 * back - carry(back, at, weights), carry(forth, at, weights)
+            found = [back, *found, forth]
+    return torch.cat(found)
+
+
+def test_the_card_says_which_entry_moves_codes(moving_run: View, tmp_path: Path) -> None:
+    export_run(moving_run, tmp_path / "exports", ["onnx"], Registry())
+    graphs = read_card(tmp_path / "exports").graphs
+    assert {name: graph.motion is not None for name, graph in graphs.items()} == {
+        "decoder": False,
+        "sampler": False,
+        "carry": True,
+    }
+    motion = json.loads((tmp_path / "exports" / "card.json").read_text())["graphs"]["carry"]["motion"]
+    assert motion == {"names": list(NAMES), "steps": STEPS}
+
+
+def test_each_strip_is_a_transformation_of_the_code(visit: Visit, moving_run: View) -> None:
+    decode = standalone(Decode(moving_run.model))
+    visit.js("explorer.setCode([0.1, -0.2, 0.3, 0.4, -0.5, 0.6])")
+    visit.page.locator("#motions").scroll_into_view_if_needed()
+    visit.until("!document.querySelector('.motion canvas.stale') && explorer.lanes.idle")
+    assert visit.page.locator(".motion strong").all_inner_texts() == list(NAMES)
+    for k in range(2):
+        with torch.no_grad():
+            expected = decode(carried(moving_run, visit.code(), k)).permute(0, 2, 3, 1).mul(255).numpy()
+        found = visit.pixels(f".motion:nth-child({k + 1}) canvas")
+        assert found.shape[1] == 9 * (2 * STEPS + 1) - 1
+        for place, picture in enumerate(expected):
+            np.testing.assert_allclose(found[:, 9 * place : 9 * place + 8], picture, atol=CLOSE)
+    assert visit.page.get_by_role("img", name="Where drift carries the code").count() == 1
+
+
+def test_a_click_goes_there(visit: Visit, moving_run: View) -> None:
+    visit.js("explorer.setCode([0.1, -0.2, 0.3, 0.4, -0.5, 0.6])")
+    expected = carried(moving_run, visit.code(), 1)
+    strip = visit.page.locator(".motion:nth-child(2) canvas")
+    box = strip.bounding_box()
+    strip.click(position={"x": box["width"] - 2, "y": 2})
+    visit.until("document.querySelector('#status').textContent.includes('3 steps of drift further forward')")
+    np.testing.assert_allclose(visit.code(), expected[-1], atol=1e-5)
+
+
+def test_a_transformation_is_played_and_the_sliders_stay(visit: Visit, moving_run: View) -> None:
+    visit.js("explorer.setCode([0, 0.5, 0, -0.5, 1, 1])")
+    visit.until("explorer.lanes.idle")
+    visit.js(
+        """() => {
+          window.painted = [];
+          document.querySelector("#picture").addEventListener("painted", ({ detail }) => painted.push(Array.from(detail.z)));
+        }"""
+    )
+    code = visit.code()
+    visit.press("Play bend")
+    visit.until("document.querySelector('#status').textContent === 'bend was played.' && explorer.lanes.idle")
+    expected = [*carried(moving_run, code, 0).tolist(), code]
+    np.testing.assert_allclose(visit.js("window.painted"), expected, atol=1e-5)
+    assert visit.code() == code
+    assert visit.complaints == []

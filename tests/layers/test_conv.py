@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from aerepr.errors import ShapeError
-from aerepr.layers.conv import ConvBlock, OutputConv, decoder_blocks, encoder_blocks, stencil2x
+from aerepr.layers.conv import ConvBlock, MixedFirst, OutputConv, decoder_blocks, encoder_blocks, stencil2x
 from aerepr.layers.positions import Plan
 
 
@@ -91,3 +91,24 @@ def test_the_first_kernel_of_an_encoder_is_its_own():
     assert [block.downsample for block in blocks] == ["pool", None, "pool"]
     with pytest.raises(ShapeError, match="first_kernel must be odd, got 4: use 5"):
         encoder_blocks(Plan(3, (1, 3), (2, 2)), 3, 8, 4, "relu", "pool")
+
+
+@pytest.mark.parametrize(("outputs", "height", "width"), [(1, 1, 1), (3, 4, 6), (2, 5, 3)])
+def test_mixing_channels_first_is_the_same_map_at_the_borders_too(outputs, height, width):
+    block = OutputConv(64, outputs, "bilinear").double()
+    x = torch.randn(3, 64, height, width, dtype=torch.float64)
+    torch.testing.assert_close(MixedFirst(block)(x), block(x))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "upsample", "pays"),
+    [
+        (64, 3, "bilinear", True),
+        (18, 1, "bilinear", True),
+        (17, 1, "bilinear", False),
+        (64, 3, None, False),
+        (64, 3, "transposed", False),
+    ],
+)
+def test_mixing_channels_first_pays_where_few_come_out(inputs, outputs, upsample, pays):
+    assert MixedFirst.pays(OutputConv(inputs, outputs, upsample)) == pays

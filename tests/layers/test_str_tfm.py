@@ -36,13 +36,13 @@ def test_identity_start_zeroes_the_last_biases_alone():
 
 def test_modulation_scales_and_shifts_channels():
     alpha, beta = torch.tensor([[2.0, 3.0]]), torch.tensor([[10.0, 20.0]])
-    image = torch.ones(1, 2, 2, 2)
-    assert modulate(image, alpha, beta).tolist() == [[[[12.0] * 2] * 2, [[23.0] * 2] * 2]]
+    image, pixels = torch.ones(1, 2, 2, 2), (..., None, None)
+    assert modulate(image, alpha[pixels], beta[pixels]).tolist() == [[[[12.0] * 2] * 2, [[23.0] * 2] * 2]]
     assert modulate(torch.ones(1, 2), alpha, beta).tolist() == [[12.0, 23.0]]
 
 
 def test_modulation_keeps_the_precision_of_the_features():
-    assert modulate(torch.ones(1, 2, 2, 2).bfloat16(), torch.ones(1, 2), torch.ones(1, 2)).dtype == torch.bfloat16
+    assert modulate(torch.ones(1, 2).bfloat16(), torch.ones(1, 2), torch.ones(1, 2)).dtype == torch.bfloat16
 
 
 def test_a_cascade_modulates_before_the_named_blocks():
@@ -51,4 +51,12 @@ def test_a_cascade_modulates_before_the_named_blocks():
     alpha, beta = cascade.str_tfm(z_NBI)
     features = (alpha[0] * cascade.root + beta[0]).tanh().tanh()
     expected = (alpha[1] * features + beta[1]).tanh().tanh()
+    torch.testing.assert_close(cascade(z_NBI), expected)
+
+
+def test_a_cascade_of_images_modulates_all_pixels_of_a_channel():
+    cascade = Cascade((3, 2, 4), nn.ModuleList([nn.Identity(), nn.Tanh()]), (1, 2), StrTfm(2, 1, [3], 3, "mish"))
+    z_NBI = torch.randn(2, 5, 1)
+    alpha, beta = (numbers.view(2, 5, 3, 1, 1) for numbers in cascade.str_tfm(z_NBI))
+    expected = (alpha[1] * (alpha[0] * cascade.root + beta[0]) + beta[1]).tanh()
     torch.testing.assert_close(cascade(z_NBI), expected)

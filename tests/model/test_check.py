@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Independent, StudentT
 
 from aerepr.builtin.decoders.mlp import MLPDecoder
 from aerepr.builtin.objectives.elbo import ELBO
+from aerepr.builtin.priors.standard_normal import StandardNormal
 from aerepr.builtin.regularizers.kl import KL
+from aerepr.errors import ShapeError
 from aerepr.kinds.dataset import DataInfo
 from aerepr.kinds.shape import DataShape
 from aerepr.model.build import build_system
@@ -63,6 +66,32 @@ def problems(info: DataInfo = IMAGE, *sets: str) -> dict[str, str]:
 def test_a_density_is_asked_of_a_dirac() -> None:
     found = problems(IMAGE, "model.posterior.name=deterministic")
     assert "needs the density" in found["model.regularizers.kl"]
+
+
+def test_what_an_objective_needs_is_asked_of_posterior_and_prior(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = ("model.posterior.name=deterministic", "model.regularizers=[]")
+    assert problems(IMAGE, *sets) == {}
+    monkeypatch.setattr(ELBO, "needs_density", True)
+    assert "needs the density" in problems(IMAGE, *sets)["model.objective"]
+    assert problems(IMAGE, "model.regularizers=[]") == {}
+
+
+def test_an_error_of_the_objective_itself_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise ShapeError("found this, expected that")
+
+    monkeypatch.setattr(ELBO, "forward", refuse)
+    assert problems()["model.objective"] == "found this, expected that"
+
+
+def test_a_closed_form_is_asked_of_a_pair_that_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = "model.regularizers=[{name='kl',closed_form=true}]"
+    assert problems(IMAGE, asked) == {}
+    heavy = Independent(StudentT(torch.full((4,), 3.0)), 1)
+    monkeypatch.setattr(StandardNormal, "forward", lambda self: heavy)
+    found = problems(IMAGE, asked)["model.regularizers.kl"]
+    assert 'KL from posterior "gaussian" to prior "standard_normal" has none; priors with one: ' in found
+    assert found.count('"standard_normal"') == 1, "what is listed has a closed form"
 
 
 def test_sizes_a_component_refuses_carry_its_table() -> None:

@@ -25,9 +25,6 @@ ROOT = Path(__file__).parents[2]
 PROBE = ROOT / "tests" / "probe"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
-# Both environments and the trained run are made once: pytest-xdist keeps these tests on one worker.
-pytestmark = pytest.mark.xdist_group("wheels")
-
 OURS = ("aerepr", "_aerepr", "__editable__")
 
 
@@ -250,19 +247,24 @@ for spec in sys.argv[1:]:
 SHORT = """
 name = "short"
 model = {{ recipe = "{recipe}" }}
-data = {{ name = "rooms", size = 32 }}
+data = {data}
 train = {{ steps = 2, batch_size = 8, device = "cpu", log_every = 1, validate_every = 2, checkpoint_every = 2 }}
 """
 
+ROOMS = '{ name = "rooms", size = 32 }'
+# Plugins whose recipes want something else than pictures of rooms: a recipe, and what it trains on.
+OTHERS = {"aerepr-flow": ("Flow-small", f'{{ name = "factor_sequences", steps = 2, source = {ROOMS} }}')}
+
 
 def short_spec(environment, plugin):
-    """A spec of two steps with the first recipe of a plugin."""
+    """A spec of two steps with the first recipe of a plugin, or one that is named above."""
     recipes = [
         recipe for recipe in environment.json("models") if recipe["package"] == plugin.name and not recipe["parameters"]
     ]
     assert recipes, f"{plugin}: no recipe without a parameter in its registry.toml"
     path = environment.work / f"{plugin.name}.toml"
-    path.write_text(SHORT.format(recipe=recipes[0]["name"]), encoding="utf-8")
+    recipe, data = OTHERS.get(plugin.name, (recipes[0]["name"], ROOMS))
+    path.write_text(SHORT.format(recipe=recipe, data=data), encoding="utf-8")
     return path
 
 
@@ -275,7 +277,7 @@ def test_a_plugin_alone_keeps_its_contracts_and_trains(plugin, built, plugin_whe
     assert all(row["summary"] and not row["problem"] for row in rows)  # read from the registry.toml inside the wheel
     results = one.json("plugins", "check", plugin.name)
     assert {row["name"] for row in results} == {row["name"] for row in rows}
-    assert [row for row in results if not row["passed"]] == []
+    assert [row for row in results if not row["passed"] and not row["skipped"]] == []  # skipped: needs published files
     done = one.json("train", short_spec(one, plugin))
     assert done["state"] == "done"
     env = json.loads((one.work / done["run"] / "env.json").read_text(encoding="utf-8"))

@@ -9,7 +9,17 @@ from PIL import Image
 from aerepr.errors import DataError, ShapeError, UsageError
 from aerepr.kinds.shape import DataShape
 from aerepr.sampling import pictures
-from aerepr.sampling.pictures import PADDING, can_picture, grid, labelled_rows, require_picture, save_png, scatter
+from aerepr.sampling.pictures import (
+    PADDING,
+    can_picture,
+    grid,
+    labelled_rows,
+    moving_rows,
+    require_picture,
+    save_gif,
+    save_png,
+    scatter,
+)
 
 
 def constant(*levels: float, channels: int = 1, size: int = 4) -> np.ndarray:
@@ -139,6 +149,19 @@ def test_what_has_a_picture():
     assert not can_picture(DataShape.image(2, 8, 8))
     with pytest.raises(UsageError, match=r"no picture of data that is a vector 5.*\.npz"):
         require_picture(DataShape.vector(5))
+
+
+def test_what_moves_shows_one_image_of_each_row_and_rests_at_its_end(tmp_path):
+    rows = [("long", constant(0.0, 0.5, 1.0)), ("short", constant(0.2, 0.8))]
+    pictures_ = moving_rows(rows)
+    assert len(pictures_) == 3
+    for number, picture in enumerate(pictures_):
+        expected = labelled_rows([(label, images[[min(number, len(images) - 1)]]) for label, images in rows])
+        np.testing.assert_array_equal(picture, expected)
+    save_gif(tmp_path / "a.gif", pictures_, milliseconds=120)
+    with Image.open(tmp_path / "a.gif") as moving:
+        assert (moving.n_frames, moving.info["loop"], moving.info["duration"]) == (3, 0, 120)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.gif"]
 
 
 def test_png_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from aerepr import atomic
+from aerepr.builtin.objectives.elbo import ELBO
 from aerepr.builtin.regularizers.kl import KL
 from aerepr.errors import (
     AereprError,
@@ -25,6 +26,7 @@ from aerepr.errors import (
     TrainingError,
     UsageError,
 )
+from aerepr.kinds.step import Term
 from aerepr.registry.registry import Registry
 from aerepr.rundir import checkpoint, tensors
 from aerepr.rundir.layout import RunDirectory
@@ -321,6 +323,25 @@ def test_a_loss_that_is_not_finite_names_step_term_and_the_last_good_checkpoint(
     assert RunDirectory(path).state == "failed"
     assert "kl is not finite" in (path / "FAILED").read_text()
     assert metrics(path)[-1]["step"] == 8
+
+
+def test_a_part_of_a_term_that_is_not_finite_is_named_and_never_logged(
+    run: Go, monkeypatch: pytest.MonkeyPatch, spec: Path
+) -> None:
+    forward = ELBO.forward
+
+    def with_parts(self: ELBO, model: Any, step: Any, regularize: Any) -> Any:
+        terms = forward(self, model, step, regularize)
+        broken = torch.where(step.number >= 9, torch.inf, 1.0)
+        kl = terms["kl"]
+        return terms | {"kl": Term(kl.raw * broken, kl.weight, {"the first": torch.ones(()), "the second": broken})}
+
+    monkeypatch.setattr(ELBO, "forward", with_parts)
+    with pytest.raises(TrainingError, match=r"step 9: kl: the second is not finite"):
+        run("a")
+    keys = {key for record in metrics(spec.parent / "runs" / "a") for key in record}
+    assert "loss/kl" in keys
+    assert not [key for key in keys if "the first" in key]
 
 
 def test_nothing_is_updated_after_a_loss_that_is_not_finite(run: Go, monkeypatch: pytest.MonkeyPatch) -> None:

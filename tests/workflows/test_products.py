@@ -158,6 +158,39 @@ def test_traversals_that_cannot_be_meant(tiny_run):
         products.traverse(tiny_run, name="chunks")
 
 
+def test_a_traversal_from_data_of_ones_own(run, tmp_path):
+    opened = load(run)
+    x = opened.gallery[[4, 1]]
+    np.save(tmp_path / "mine.npy", x)
+    products.traverse(run, name="chunks", data=tmp_path / "mine.npy", base=1, out=tmp_path / "a.npz", sets=["chunks=2"])
+    found = np.load(tmp_path / "a.npz", allow_pickle=False)
+    expected = opened.encode(x[1:])
+    assert_allclose(found["z"][:7, 2:], np.repeat(expected[:, 2:], 7, axis=0), rtol=1e-5)
+    rows = opened.traverse("chunks", base=1, x=x, chunks=2)
+    assert_allclose(np.concatenate([row.z for row in rows]), found["z"], rtol=1e-5)
+    with pytest.raises(UsageError, match="base: expected a number from 0 to 1, got 2: the data holds 2 examples"):
+        products.traverse(run, data=tmp_path / "mine.npy", base=2)
+    with pytest.raises(DataError, match="no such file"):
+        products.traverse(run, data=tmp_path / "absent.npy")
+
+
+def test_a_traversal_that_moves(run, vectors, tmp_path):
+    done = products.traverse(run, out=tmp_path / "a.gif", sets=["steps=5"])
+    rows = load(run).traverse("variables", steps=5)
+    with Image.open(done["out"]) as moving:
+        assert (moving.format, moving.n_frames, moving.info["loop"]) == ("GIF", 5, 0)
+        for number in range(5):
+            moving.seek(number)
+            cells = np.asarray(moving.convert("L"))[:, -98:]
+            for place, row in enumerate(rows):
+                shown = cells[2 + 98 * place :: 6, ::6][:16, :16]
+                assert_allclose(shown, np.rint(row.values[number, ..., 0] * 255), atol=3)
+    with pytest.raises(UsageError, match="a picture that moves is of images, and this run is of a vector 2"):
+        products.traverse(vectors, out=tmp_path / "b.gif")
+    with pytest.raises(UsageError, match=r"expected a file that ends in \.png, \.npz, \.h5 or \.gif"):
+        products.traverse(run, out=tmp_path / "c.jpg")
+
+
 def test_reconstructions_stand_below_their_originals(run):
     done = products.reconstruct(run)
     assert (done["out"], done["n"]) == (str(run / "reconstructions" / "gallery.png"), 10)

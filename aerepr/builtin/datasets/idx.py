@@ -11,6 +11,7 @@ from aerepr.data.arrays import as_images
 from aerepr.data.factors import FactorTable
 from aerepr.data.held import HeldDataset
 from aerepr.data.idx import read_idx
+from aerepr.data.images import resized
 from aerepr.kinds.dataset import DataContext
 from aerepr.spec.base import DataPath
 from aerepr.spec.data import DatasetSpec
@@ -22,6 +23,9 @@ class IDXSpec(DatasetSpec):
     images: DataPath = Field(description="idx3 file, gzipped or not")
     labels: DataPath | None = Field(None, description="idx1 file of the same length; becomes the factor `label`")
     classes: PositiveInt | None = Field(None, description="number of labels; those that occur, when left out")
+    size: PositiveInt | None = Field(
+        None, description="side, in pixels, of the squares to resize to with a bilinear filter; left out: as they are"
+    )
 
 
 class IDXDataset(HeldDataset):
@@ -40,4 +44,4 @@ class IDXDataset(HeldDataset):
                 read_idx(labels), ["label"], str(labels), sizes=sizes, n_rows=len(images)
             )
             notes += more
-        super().__init__(images, factors, notes)
+        super().__init__(images if spec.size is None else resized(images, spec.size), factors, notes)

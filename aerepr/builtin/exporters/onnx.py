@@ -14,7 +14,7 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -96,7 +96,7 @@ def convert(graph: Graph, properties: Mapping[str, str]) -> bytes:
     try:
         with _quiet():
             program = torch.onnx.export(
-                graph.module,
+                graph.written,
                 example,
                 dynamo=True,
                 external_data=False,
@@ -104,7 +104,11 @@ def convert(graph: Graph, properties: Mapping[str, str]) -> bytes:
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
                 dynamic_shapes=tuple({0: batch} if value.dim() else None for value in example),
-                custom_translation_table={torch.ops.aten.mish.default: _mish},
+                custom_translation_table={
+                    torch.ops.aten.mish.default: _mish,
+                    torch.ops.aten.group_norm.default: _group_norm,
+                    torch.ops.aten.unbind.int: _unbind,
+                },
                 verbose=False,
             )
     except Exception as cause:
@@ -164,6 +168,35 @@ def _mish(x: FLOAT) -> FLOAT:
     n = op.Mul(e, op.Add(e, 2.0))
     value: FLOAT = op.Mul(x, op.Div(n, op.Add(n, 2.0)))
     return value
+
+
+def _group_norm(
+    x: FLOAT,
+    num_groups: int,
+    weight: FLOAT | None = None,
+    bias: FLOAT | None = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> FLOAT:
+    """Instance normalisation of the groups, as opset 20 has it, without asking for sizes that are known: only the batch is not."""
+    op: Any = opset20
+    groups = op.Reshape(x, op.Constant(value_ints=[0, num_groups, -1]))
+    one, zero = (op.Constant(value_floats=[value] * num_groups) for value in (1.0, 0.0))
+    normal = op.InstanceNormalization(groups, one, zero, epsilon=eps)
+    sizes: list[int] = list(x.shape)[1:]  # type: ignore[call-overload]  # FLOAT stands for a value of the graph
+    value: FLOAT = op.Reshape(normal, op.Constant(value_ints=[0, *sizes]))
+    pixels = list(range(1, len(sizes)))
+    for combine, numbers in ((op.Mul, weight), (op.Add, bias)):
+        if numbers is not None:
+            value = combine(value, op.Unsqueeze(numbers, op.Constant(value_ints=pixels)) if pixels else numbers)
+    return value
+
+
+def _unbind(x: FLOAT, dim: int = 0) -> Sequence[FLOAT]:
+    """Slices along a dimension, each by one operation, where the exporter's own takes two."""
+    op: Any = opset20
+    count: int = x.shape[dim]  # type: ignore[index]  # as above
+    return [op.Gather(x, op.Constant(value_int=index), axis=dim) for index in range(count)]
 
 
 def onnx_runner(data: bytes) -> Callable[[tuple[Tensor, ...]], list[Tensor]]:

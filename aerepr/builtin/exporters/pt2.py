@@ -137,7 +137,7 @@ def convert(graph: Graph) -> bytes:
     data = io.BytesIO()
     try:
         with _quiet(), torch.no_grad():
-            program = torch.export.export(graph.module, example, dynamic_shapes=shapes, strict=False)
+            program = torch.export.export(graph.written, example, dynamic_shapes=shapes, strict=False)
             _strip(program)
             torch.export.save(program, data)
     except Exception as cause:

@@ -126,7 +126,7 @@ def _trace(graph: Graph) -> torch.jit.ScriptModule:
     """A graph as a traced module; what tracing froze by mistake is found by `verify`."""
     try:
         with torch.no_grad():
-            traced: torch.jit.ScriptModule = torch.jit.trace(graph.module, graph.example(2), check_trace=False)
+            traced: torch.jit.ScriptModule = torch.jit.trace(graph.written, graph.example(2), check_trace=False)
     except Exception as cause:
         reason = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
         raise ExportError(f"{graph.name} cannot be traced by TorchScript: {reason.strip()}") from cause

@@ -34,7 +34,7 @@ from aerepr.data.cache import cache_directory
 from aerepr.data.npz import read_npz
 from aerepr.errors import AereprError, DataError, MissingExtra
 from aerepr.kinds.metric import Metric
-from aerepr.kinds.run import RunView
+from aerepr.kinds.run import LACKING_SAMPLERS, RunView
 from aerepr.kinds.sampler import Sampler
 from aerepr.layers.frechet import Moments, frechet_distance
 from aerepr.spec.base import ComponentSpec, DataPath
@@ -87,6 +87,7 @@ class FID(Metric):
         "50,000 samples or reconstructions against 50,000 images, where the key does not say otherwise"
     )
     on_request = "needs a file of Inception weights, and 50,000 samples of each sampler"
+    absent = LACKING_SAMPLERS
 
     def __init__(self, spec: FIDSpec) -> None:
         self.weights = Path(spec.weights)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from aerepr.errors import DataError
 from aerepr.kinds.metric import Metric
-from aerepr.kinds.run import Model, RunView
+from aerepr.kinds.run import LACKING_SAMPLERS, Model, RunView
 from aerepr.kinds.sampler import Sampler
 from aerepr.layers.frechet import Moments, frechet_distance
 from aerepr.spec.base import ComponentSpec, DataPath
@@ -53,6 +53,7 @@ class Frechet(Metric):
         "squared Frechet distance of Gaussians fitted to codes without noise: 2,000 rows against as many reconstructions or "
         "samples, by the run's own encoder, where the key does not say otherwise; with that, compare samplers, not runs; not FID"
     )
+    absent = LACKING_SAMPLERS
 
     def __init__(self, spec: FrechetSpec) -> None:
         self.features = spec.features

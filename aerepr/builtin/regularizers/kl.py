@@ -24,6 +24,9 @@ class KLSpec(RegularizerSpec):
     """Table `[[model.regularizers]]` with `name = "kl"`."""
 
     free_nats: NonNegativeFloat = Field(0.0, description="rate below which a dimension feels no pull, in nats")
+    closed_form: bool = Field(
+        False, description="refuse a posterior and a prior whose KL has no closed form, instead of estimating it"
+    )
 
 
 class KL(Regularizer):
@@ -37,6 +40,7 @@ class KL(Regularizer):
         self.free_nats = spec.free_nats
         # Only the floor looks at single dimensions.
         self.needs_factorised = spec.free_nats > 0
+        self.needs_closed_form = spec.closed_form
 
     def forward(self, step: Step) -> Tensor:
         """Rate of one batch.

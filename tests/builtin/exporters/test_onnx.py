@@ -274,3 +274,24 @@ def test_mish_is_exact_everywhere_and_has_no_slow_logarithm(image_run: View):
     assert "Softplus" not in {node.op_type for node in onnx.load_from_string(data).graph.node}
     (found,) = onnx_runner(data)((x,))
     torch.testing.assert_close(found, nn.functional.mish(x), rtol=1e-6, atol=1e-7)
+
+
+def test_group_norm_and_unbinding_are_exact_and_take_few_operations(image_run: View):
+    class Grouped(nn.Module):
+        """GroupNorm of images with an affine map, of vectors without one."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.shift = torch.linspace(0.5, 2, 4), torch.linspace(-1, 1, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            top, middle, _ = torch.group_norm(x, 2, self.scale, self.shift, 1e-3).unbind(2)
+            return top.flatten(1) * torch.group_norm(middle.flatten(1), 4, None, None, 1e-5)
+
+    x = torch.randn(9, 4, 3, 2, generator=torch.Generator().manual_seed(0)) + 3
+    graph = graphs(
+        image_run.model, image_run.sampler, image_run.codes, True, {"grouped": (Grouped(), (x,))}, ["grouped"]
+    )[0]
+    data = convert(graph, {})
+    assert not {node.op_type for node in onnx.load_from_string(data).graph.node} & {"Shape", "Slice", "Squeeze"}
+    verify(graph, onnx_runner(data))

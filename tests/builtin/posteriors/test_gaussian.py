@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -8,8 +9,8 @@ from aerepr.kinds.distributions import is_factorised
 from ..building import build, context
 
 
-def gaussian(latent_dim=2):
-    return build("posterior", context(latent_dim=latent_dim), name="gaussian")
+def gaussian(latent_dim=2, **table):
+    return build("posterior", context(latent_dim=latent_dim), name="gaussian", **table)
 
 
 def test_the_second_number_is_the_log_standard_deviation():
@@ -19,6 +20,18 @@ def test_the_second_number_is_the_log_standard_deviation():
     assert_close(distribution.stddev, torch.tensor([[1.0, 3.0]]))
     assert is_factorised(distribution)
     assert (distribution.batch_shape, distribution.event_shape) == ((1,), (2,))
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [("exp", math.exp(0.8)), ("half_exp", math.exp(0.4)), ("softplus", math.log1p(math.exp(0.8)))],
+)
+def test_how_the_second_number_becomes_a_deviation_and_its_floor(scale, expected):
+    params_BDK = torch.tensor([[[1.0, 0.8], [-2.0, -300.0]]])
+    posterior = gaussian(scale=scale, floor=0.25)
+    assert_close(posterior(params_BDK).stddev, torch.tensor([[expected + 0.25, 0.25]]))
+    z_BD = posterior.draw(params_BDK, torch.ones(1, 2), "sample")
+    assert_close(z_BD, torch.tensor([[1.0 + expected + 0.25, -1.75]]))
 
 
 def test_draws_are_reparameterised():

@@ -78,6 +78,11 @@ def test_the_logged_name_is_the_id():
     assert kl().logged_name("rate", step) == "rate"
 
 
+def test_a_closed_form_is_needed_only_on_demand():
+    assert not kl().needs_closed_form
+    assert kl(closed_form=True).needs_closed_form
+
+
 def test_only_the_floor_needs_factorised_distributions():
     assert kl().needs_density
     assert not kl().needs_factorised

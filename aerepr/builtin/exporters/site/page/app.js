@@ -1,4 +1,5 @@
-// The page: sliders over the latent dimensions, what their code decodes to, strips that show where each leads, and samples.
+// The page: sliders over the latent dimensions, what their code decodes to, strips that show where each leads, samples, and
+// where the model moves codes by itself, strips of that.
 import { paint, prepare } from "./paint.js";
 import { Decoder, Lanes } from "./decoder.js";
 import { SEED_LIMIT, sampleNoise } from "./noise.js";
@@ -7,12 +8,14 @@ const STRIP = 7; // pictures in a strip
 const REST_MS = 150; // strips are made anew once the sliders have rested this long
 const PATIENCE_MS = 40; // what a moving slider may have to wait for a strip or sample that is being decoded
 const WORKER_MS = 3000; // what a service worker may take to start
+const FRAME_MS = 250; // how long each picture of a transformation that is played stays
 
 const byId = (id) => document.getElementById(id);
 const say = (text) => (byId("status").textContent = text);
 const lanes = new Lanes(["picture", "samples", "strips"], fail);
 
 let card, decoder, sliders;
+let motions = []; // transformations that codes can be carried along
 let code = new Float32Array(); // what the sliders stand for, exactly
 let version = 0; // how often the code has changed
 
@@ -53,6 +56,8 @@ async function start() {
   describe(engine);
   prepare(byId("picture"), card.data, 1);
   sliders = card.layout.flatMap(makeVariable);
+  motions = Object.entries(card.graphs).flatMap(makeMotions);
+  byId("motions").parentElement.hidden = !motions.length;
   byId("reset").addEventListener("click", () => {
     setCode(card.codes.map((range) => range.mean));
     say("The sliders are at the mean of the training codes.");
@@ -118,12 +123,96 @@ function makeSlider(parent, dimension, name) {
     move(dimension, valueAt(dimension, Math.min(STRIP - 1, Math.max(0, place))));
     input.value = code[dimension];
   });
-  const slider = { dimension, input, value, strip, stale: true, visible: false };
+  const slider = { dimension, input, value, strip, stale: true, visible: false, draw: () => drawStrip(slider, STRIP, codes) };
+  return watched(slider);
+
+  function codes() {
+    return Array.from({ length: STRIP }, (_, place) => {
+      const z = code.slice();
+      z[dimension] = valueAt(dimension, place);
+      return z;
+    });
+  }
+}
+
+// A strip is drawn once it is in sight.
+function watched(shown) {
   new IntersectionObserver(([entry]) => {
-    slider.visible = entry.isIntersecting;
-    if (slider.visible && slider.stale) refreshStrips();
-  }).observe(strip);
-  return slider;
+    shown.visible = entry.isIntersecting;
+    if (shown.visible && shown.stale) refreshStrips();
+  }).observe(shown.strip);
+  return shown;
+}
+
+// Transformations: an entry of the card that says of itself what its weights stand for, each of them by itself.
+
+function makeMotions([graph, { motion }]) {
+  if (!motion || !card.files[`${graph}.onnx`]) return [];
+  return motion.names.map((name, k) => {
+    const weights = Float32Array.from(motion.names, (_, i) => Number(i === k));
+    return makeMotion(graph, name, weights, motion.steps);
+  });
+}
+
+function makeMotion(graph, name, weights, steps) {
+  const count = 2 * steps + 1;
+  const row = byId("motions").appendChild(document.createElement("div"));
+  row.className = "motion";
+  const [label, button, strip] = ["strong", "button", "canvas"].map((tag) => row.appendChild(document.createElement(tag)));
+  label.textContent = name;
+  Object.assign(button, { type: "button", textContent: "Play" });
+  button.setAttribute("aria-label", `Play ${name}`);
+  prepare(strip, card.data, count);
+  strip.setAttribute("role", "img");
+  strip.setAttribute("aria-label", `Where ${name} carries the code, ${steps} steps back to ${steps} steps forward`);
+  let known; // the codes of the strip, and which change of the sliders they belong to
+  const path = async () => {
+    if (known?.version !== version) known = { version, codes: await carried(graph, weights, steps) };
+    return known.codes;
+  };
+  const go = async (place) => {
+    setCode((await path())[place]);
+    say(`The sliders are ${Math.abs(place - steps)} steps of ${name} further ${place < steps ? "back" : "forward"}.`);
+  };
+  strip.addEventListener("click", (event) => {
+    const place = Math.floor((event.offsetX / strip.clientWidth) * count);
+    go(Math.min(count - 1, Math.max(0, place))).catch(fail);
+  });
+  button.addEventListener("click", () => path().then((codes) => play(name, codes), fail));
+  const shown = { strip, stale: true, visible: false, draw: () => drawStrip(shown, count, path) };
+  return watched(shown);
+}
+
+// The code of the sliders with what follows it and, backward, precedes it. A step back is the step at that code, taken away.
+async function carried(graph, weights, steps) {
+  const size = code.length;
+  let [back, forth] = [code.slice(), code.slice()];
+  const codes = [code.slice()];
+  for (let t = 1; t <= steps; t++) {
+    const z = new Float32Array(2 * size);
+    z.set(back);
+    z.set(forth, size);
+    const next = await decoder.move(graph, z, 2, t, weights);
+    back = back.map((value, i) => 2 * value - next[i]);
+    forth = next.slice(size);
+    codes.unshift(back);
+    codes.push(forth);
+  }
+  return codes;
+}
+
+// Shows codes one after another, then what the sliders stand for again, unless they move meanwhile.
+async function play(name, codes) {
+  const begun = version;
+  say(`Playing ${name} …`);
+  for (const z of codes) {
+    if (version !== begun) return;
+    lanes.replace("picture", [() => show(z)]);
+    await new Promise((resolve) => setTimeout(resolve, FRAME_MS));
+  }
+  if (version !== begun) return;
+  lanes.replace("picture", [showPicture]);
+  say(`${name} was played.`);
 }
 
 // The value of a dimension at one of the places of its strip.
@@ -158,15 +247,18 @@ function changed(outdated) {
   version += 1;
   lanes.replace("picture", [showPicture]);
   lanes.replace("strips", []);
-  for (const slider of sliders.filter(outdated)) {
-    slider.stale = true;
-    slider.strip.classList.add("stale");
+  for (const shown of [...sliders.filter(outdated), ...motions]) {
+    shown.stale = true;
+    shown.strip.classList.add("stale");
   }
   refreshStrips();
 }
 
-async function showPicture() {
-  const z = code.slice();
+function showPicture() {
+  return show(code.slice());
+}
+
+async function show(z) {
   const { values, ms } = await decoder.decode(z.slice(), 1);
   const canvas = byId("picture");
   paint(canvas, card.data, values, 0, 0);
@@ -182,29 +274,30 @@ async function showPicture() {
 function refreshStrips() {
   clearTimeout(refreshStrips.timer);
   refreshStrips.timer = setTimeout(() => {
-    const wanted = sliders.filter((slider) => slider.visible && slider.stale);
-    lanes.replace("strips", wanted.map(drawStrip));
+    const wanted = [...sliders, ...motions].filter((strip) => strip.visible && strip.stale);
+    lanes.replace(
+      "strips",
+      wanted.map((strip) => strip.draw()),
+    );
   }, REST_MS);
 }
 
-// The job that draws a strip.
-function drawStrip({ dimension, strip }) {
+// The job that draws a strip of so many codes.
+function drawStrip(shown, count, codesOf) {
   const begun = version;
   let done = 0;
   return async function step() {
-    const rows = Math.min(STRIP - done, decoder.rowsWithin(PATIENCE_MS));
+    const codes = await codesOf();
+    const rows = Math.min(count - done, decoder.rowsWithin(PATIENCE_MS));
     const z = new Float32Array(rows * code.length);
-    for (let i = 0; i < rows; i++) {
-      z.set(code, i * code.length);
-      z[i * code.length + dimension] = valueAt(dimension, done + i);
-    }
+    for (let i = 0; i < rows; i++) z.set(codes[done + i], i * code.length);
     const { values } = await decoder.decode(z, rows);
     if (version !== begun) return null;
-    for (let i = 0; i < rows; i++) paint(strip, card.data, values, i, done + i);
+    for (let i = 0; i < rows; i++) paint(shown.strip, card.data, values, i, done + i);
     done += rows;
-    if (done < STRIP) return step;
-    sliders[dimension].stale = false;
-    strip.classList.remove("stale");
+    if (done < count) return step;
+    shown.stale = false;
+    shown.strip.classList.remove("stale");
     return null;
   };
 }

@@ -1,4 +1,4 @@
-// The worker's two graphs as functions, and the order in which the page's wishes are served.
+// The worker's graphs as functions, and the order in which the page's wishes are served.
 
 export class Decoder {
   #worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
@@ -27,7 +27,7 @@ export class Decoder {
 
   // { values, ms } of codes, row after row. Hands `z` over.
   async decode(z, rows) {
-    const answer = await this.#call("decoder", z, rows);
+    const answer = await this.#call("decoder", rows, z);
     this.#rowMs = answer.ms / rows;
     this.rows += rows;
     return answer;
@@ -35,7 +35,14 @@ export class Decoder {
 
   // Codes of noise. Hands `noise` over.
   async draw(noise, rows) {
-    return (await this.#call("sampler", noise, rows)).values;
+    return (await this.#call("sampler", rows, noise)).values;
+  }
+
+  // The next codes of a graph that moves them: step t, which weights. Hands `z` over.
+  async move(graph, z, rows, t, weights) {
+    const every = new Float32Array(rows * weights.length);
+    for (let i = 0; i < rows; i++) every.set(weights, i * weights.length);
+    return (await this.#call(graph, rows, z, new Float32Array(rows).fill(t), every)).values;
   }
 
   // How many rows can be decoded in about that time; at least one.
@@ -43,9 +50,13 @@ export class Decoder {
     return Math.max(1, Math.floor(ms / this.#rowMs));
   }
 
-  #call(graph, values, rows) {
+  #call(graph, rows, ...inputs) {
     const id = this.#next++;
-    return this.#ask(id, { id, graph, rows, values }, [values.buffer]);
+    return this.#ask(
+      id,
+      { id, graph, rows, inputs },
+      inputs.map((values) => values.buffer),
+    );
   }
 
   #ask(id, message, handed) {

@@ -1,10 +1,10 @@
-// Runs decoder and sampler away from the page's own thread, so that the page answers while it computes.
+// Runs decoder, sampler and what moves codes away from the page's own thread, so that the page answers while it computes.
 //
 // The first message is { card, backend }; the answer is { ready: { backend, threads, notes } }. Every later one is
-// { id, graph, rows, values }, answered by { id, values, ms }. What goes wrong is answered by { id, error }.
+// { id, graph, rows, inputs }, the values of its inputs in order, answered by { id, values, ms }. What goes wrong is answered by
+// { id, error }.
 import { sampleNoise } from "./noise.js";
 
-const GRAPHS = ["decoder", "sampler"];
 const RUNTIME = { webgpu: "../runtime/ort.webgpu.js", wasm: "../runtime/ort.wasm.js" };
 
 let ort, card, sessions;
@@ -15,7 +15,7 @@ self.onmessage = async ({ data }) => {
       self.postMessage({ ready: await start(data.card, data.backend) });
     } else {
       const began = performance.now();
-      const values = await run(data.graph, data.rows, data.values);
+      const values = await run(data.graph, data.rows, data.inputs);
       self.postMessage({ id: data.id, values, ms: performance.now() - began }, [values.buffer]);
     }
   } catch (error) {
@@ -26,7 +26,9 @@ self.onmessage = async ({ data }) => {
 // Opens the files on the first of the backends that reproduces the golden pair; `notes` says why another did not serve.
 async function start(description, wanted) {
   card = description;
-  const files = await Promise.all(GRAPHS.map((name) => checkedFile(`${name}.onnx`)));
+  const moving = Object.keys(card.graphs).filter((name) => card.graphs[name].motion && card.files[`${name}.onnx`]);
+  const names = ["decoder", "sampler", ...moving];
+  const files = await Promise.all(names.map(async (name) => [name, await checkedFile(`${name}.onnx`)]));
   const notes = [];
   for (const backend of wanted ? [wanted] : Object.keys(RUNTIME)) {
     try {
@@ -64,21 +66,23 @@ async function open(backend, files, slowToo) {
   ort.env.logLevel = "error";
   const threads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
   ort.env.wasm.numThreads = threads;
-  // The sampler only looks codes up, which no graphics card does faster.
-  const providers = { decoder: [backend], sampler: ["wasm"] };
   sessions = {};
-  for (const [i, name] of GRAPHS.entries())
-    sessions[name] = await ort.InferenceSession.create(new Uint8Array(files[i]), {
-      executionProviders: providers[name],
+  for (const [name, file] of files)
+    sessions[name] = await ort.InferenceSession.create(new Uint8Array(file), {
+      // The others only look codes up or move them, which no graphics card does faster.
+      executionProviders: [name === "decoder" ? backend : "wasm"],
       logSeverityLevel: 3,
     });
   return threads;
 }
 
-async function run(graph, rows, values) {
+async function run(graph, rows, inputs) {
   const session = sessions[graph];
-  const input = new ort.Tensor("float32", values, [rows, values.length / rows]);
-  const output = (await session.run({ [session.inputNames[0]]: input }))[session.outputNames[0]];
+  const feeds = session.inputNames.map((name, i) => {
+    const sizes = card.graphs[graph].inputs[name]; // the first is the batch
+    return [name, new ort.Tensor("float32", inputs[i], [rows, ...sizes.slice(1)])];
+  });
+  const output = (await session.run(Object.fromEntries(feeds)))[session.outputNames[0]];
   // A copy: the runtime's own memory cannot be handed to the page.
   return new Float32Array(await output.getData());
 }
@@ -86,8 +90,8 @@ async function run(graph, rows, values) {
 async function checkGolden() {
   const { golden, sampler, data } = card;
   const noise = sampleNoise(1, sampler.noise_dim, BigInt(golden.seed), sampler.noise);
-  const z = await run("sampler", 1, Float32Array.from(golden.noise));
-  const output = (await run("decoder", 1, Float32Array.from(golden.z))).filter((_, i) => i % golden.stride === 0);
+  const z = await run("sampler", 1, [Float32Array.from(golden.noise)]);
+  const output = (await run("decoder", 1, [Float32Array.from(golden.z)])).filter((_, i) => i % golden.stride === 0);
   const codes = span(Math.min(...card.codes.map((code) => code.min)), Math.max(...card.codes.map((code) => code.max)));
   compare("noise", noise, golden.noise, golden.tolerance);
   compare("z", z, golden.z, golden.tolerance * codes);
