@@ -106,7 +106,7 @@ def judged(run: Run) -> Judged:
     return over(run.view, source, source.rows("test"))
 
 
-@pytest.mark.parametrize(("kind", "name"), [pair for pair in OWN if pair[0] in CHECKS])
+@pytest.mark.parametrize(("kind", "name"), [pair for pair in sorted(OWN) if pair[0] in CHECKS])
 def test_conforms(kind: str, name: str) -> None:
     results = check_component(kind, name, Registry())
     assert [f"{result.check}: {result.message}" for result in results if result.failed] == []
