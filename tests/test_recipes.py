@@ -176,7 +176,7 @@ def exported() -> list[Any]:
         recipe, parameters = REGISTRY.recipe(name)
         tables = recipe.resolve(parameters)
         decoder = tables["model"]["decoder"]
-        sort = (decoder["name"], decoder.get("upsample"), tables.get("sampler"))
+        sort = (decoder["name"], tables.get("sampler"))
         marked.append(pytest.param(name, marks=[pytest.mark.full] if sort in seen else []))
         seen.append(sort)
     return marked

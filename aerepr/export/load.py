@@ -257,10 +257,10 @@ def _onnx(file: Path) -> Callable[[Floats], Floats]:
         session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as cause:
         raise ExportError(f"{file} cannot be read by onnxruntime {onnxruntime.__version__}: {cause}") from cause
-    (name,) = [value.name for value in session.get_inputs()]
+    (name,), outputs = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
 
     def run(rows: Floats) -> Floats:
-        values: Floats = np.asarray(session.run(None, {name: rows})[0], np.float32)
+        values: Floats = np.asarray(session.run(outputs, {name: rows})[0], np.float32)
         return values
 
     return run

@@ -6,19 +6,23 @@ between libraries.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from numpy.typing import NDArray
 
-Words = NDArray[np.uint64]
+Words = NDArray[np.uint32]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-ROUNDS = np.arange(10, dtype=np.uint64)[:, None]
-MASK, HALF, LOW_BITS = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(9)
+# Where the halves of a 64-bit number are, as this machine stores them.
+LOW, HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
+
+ROUNDS = np.arange(10, dtype=np.uint32)[:, None]
 
 # Philox multiplies counter words 0 and 2, and adds to each half of the key after every round.
 FACTORS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)[:, None, None]
-STEPS = np.array([0x9E3779B9, 0xBB67AE85], np.uint64)
+STEPS = np.array([0x9E3779B9, 0xBB67AE85], np.uint32)
 
 
 def sample_noise(n: int, width: int, seed: int, law: str) -> Floats:
@@ -32,8 +36,8 @@ def rows_noise(rows: NDArray[np.int64], width: int, seed: int, law: str) -> Floa
     """The rows of `sample_noise` that have these numbers, each in [0, 2^32)."""
     if seed >> 63 != 0:
         raise ValueError("seed must be from 0 to 2^63 - 1")
-    key = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint64)
-    top = _philox(rows, (width + 3) // 4, key)[:, :width] >> LOW_BITS
+    key = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
+    top = _philox(rows, (width + 3) // 4, key)[:, :width] >> np.uint32(9)
     uniform = (top.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
     return _to_normal(uniform.astype(np.float64)).astype(np.float32) if law == "normal" else uniform
 
@@ -44,12 +48,12 @@ def _philox(rows: NDArray[np.int64], blocks: int, key: Words) -> Words:
     Words 0 and 2 of a counter, and words 1 and 3, are one array each, for a call of NumPy costs more than the few numbers of a
     sample do.
     """
-    even = np.empty((2, len(rows), blocks), np.uint64)
+    even = np.empty((2, len(rows), blocks), np.uint32)
     even[0], even[1] = np.arange(blocks), rows[:, None]
     odd = np.zeros_like(even)
-    for round_key in (key + ROUNDS * STEPS & MASK)[:, :, None, None]:
-        product = (even * FACTORS)[::-1]
-        even, odd = (product >> HALF) ^ odd ^ round_key, product & MASK
+    for round_key in (key + ROUNDS * STEPS)[:, :, None, None]:
+        halves = (even * FACTORS)[::-1].view(np.uint32)
+        even, odd = halves[..., HIGH::2] ^ odd ^ round_key, halves[..., LOW::2]
     return np.stack([even[0], odd[0], even[1], odd[1]], axis=-1).reshape(len(rows), 4 * blocks)
 
 

@@ -73,7 +73,7 @@ def test_a_run_that_is_not_there(aerepr, folder, command):
     refused(aerepr(command), 1, "no runs here", "--runs")
     refused(aerepr(command, "nobody"), 1, 'no run named "nobody"')
     (folder / "empty").mkdir()
-    if command not in ("reconstruct", "encode"):  # where a folder alone may be data
+    if command not in ("traverse", "reconstruct", "encode"):  # where a folder alone may be data
         refused(aerepr(command, "empty"), 1, "not a run directory")
 
 
@@ -102,7 +102,7 @@ def test_samplers_and_traversals(aerepr, tiny_run, folder):
 
 
 def test_an_export_that_does_not_agree_with_the_model(aerepr, folder, tiny_run, monkeypatch):
-    """Of all formats too: only what this machine lacks is left out."""
+    """Of all formats too: what works is written, and the exit code says that something did not."""
     from aerepr.builtin.exporters import pt2
     from aerepr.registry.registry import Registry
 
@@ -114,8 +114,8 @@ def test_an_export_that_does_not_agree_with_the_model(aerepr, folder, tiny_run, 
     # The page would be fetched into an empty cache.
     monkeypatch.setattr(Registry, "names", lambda self, kind: [name for name in names(self, kind) if name != "web"])
     done = aerepr("export", tiny_run, "--to", "all", "--out", folder / "x")
-    refused(done, 1, "pt2: decode differs from the eager model by 1.0e-03", "only what works: onnx, torchscript")
-    assert not (folder / "x").exists()
+    refused(done, 1, "pt2: decode differs from the eager model by 1.0e-03", "holds what works, onnx, torchscript")
+    assert {path.suffix for path in (folder / "x").iterdir()} == {".json", ".onnx", ".ts"}
 
 
 def test_catalogues(aerepr, folder):
