@@ -21,8 +21,12 @@ LOW, HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
 ROUNDS = np.arange(10, dtype=np.uint32)[:, None]
 
 # Philox multiplies counter words 0 and 2, and adds to each half of the key after every round.
-FACTORS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)[:, None, None]
-STEPS = np.array([0x9E3779B9, 0xBB67AE85], np.uint32)
+FACTORS = (0xD2511F53, 0xCD9E8D57)
+STEPS = (0x9E3779B9, 0xBB67AE85)
+MASK = 0xFFFFFFFF
+
+# So many counters, the noise of a sample or two, are quicker one at a time: a call of NumPy costs more than a few numbers do.
+FEW = 8
 
 
 def sample_noise(n: int, width: int, seed: int, law: str) -> Floats:
@@ -36,25 +40,40 @@ def rows_noise(rows: NDArray[np.int64], width: int, seed: int, law: str) -> Floa
     """The rows of `sample_noise` that have these numbers, each in [0, 2^32)."""
     if seed >> 63 != 0:
         raise ValueError("seed must be from 0 to 2^63 - 1")
-    key = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
-    top = _philox(rows, (width + 3) // 4, key)[:, :width] >> np.uint32(9)
+    blocks = (width + 3) // 4
+    philox = _philox_each if len(rows) * blocks <= FEW else _philox
+    top = philox(rows, blocks, (seed & MASK, seed >> 32))[:, :width] >> np.uint32(9)
     uniform = (top.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
     return _to_normal(uniform.astype(np.float64)).astype(np.float32) if law == "normal" else uniform
 
 
-def _philox(rows: NDArray[np.int64], blocks: int, key: Words) -> Words:
+def _philox(rows: NDArray[np.int64], blocks: int, key: tuple[int, int]) -> Words:
     """Words (len(rows), 4 * blocks) of the counters (block, 0, row, 0).
 
-    Words 0 and 2 of a counter, and words 1 and 3, are one array each, for a call of NumPy costs more than the few numbers of a
-    sample do.
+    Words 0 and 2 of a counter, and words 1 and 3, are one array each.
     """
     even = np.empty((2, len(rows), blocks), np.uint32)
     even[0], even[1] = np.arange(blocks), rows[:, None]
     odd = np.zeros_like(even)
-    for round_key in (key + ROUNDS * STEPS)[:, :, None, None]:
-        halves = (even * FACTORS)[::-1].view(np.uint32)
+    factors = np.array(FACTORS, np.uint64)[:, None, None]
+    for round_key in (np.array(key, np.uint32) + ROUNDS * np.array(STEPS, np.uint32))[:, :, None, None]:
+        halves = (even * factors)[::-1].view(np.uint32)
         even, odd = halves[..., HIGH::2] ^ odd ^ round_key, halves[..., LOW::2]
     return np.stack([even[0], odd[0], even[1], odd[1]], axis=-1).reshape(len(rows), 4 * blocks)
+
+
+def _philox_each(rows: NDArray[np.int64], blocks: int, key: tuple[int, int]) -> Words:
+    """The same, counter by counter."""
+    keys = [((key[0] + i * STEPS[0]) & MASK, (key[1] + i * STEPS[1]) & MASK) for i in range(len(ROUNDS))]
+    words: list[int] = []
+    for row in rows.tolist():
+        for block in range(blocks):
+            a, b, c, d = block, 0, row, 0
+            for first, second in keys:
+                one, two = FACTORS[0] * a, FACTORS[1] * c
+                a, b, c, d = (two >> 32) ^ b ^ first, two & MASK, (one >> 32) ^ d ^ second, one & MASK
+            words += (a, b, c, d)
+    return np.array(words, np.uint32).reshape(len(rows), 4 * blocks)
 
 
 def _to_normal(uniform: Doubles) -> Doubles:

@@ -24,13 +24,22 @@ def test_seed_zero_gives_the_published_philox_words():
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("width", [1, 4, 6, 13])
-def test_uniform_bits_are_those_of_torch(seed: int, width: int):
+@pytest.mark.parametrize("n", [1, 2, 3, 37])
+def test_uniform_bits_are_those_of_torch(n: int, width: int, seed: int):
+    """Of a few counters, which are computed one at a time, and of many."""
     ours, theirs = (
-        numpy_noise.sample_noise(37, width, seed, "uniform"),
-        sample_noise(37, width, seed, "uniform").numpy(),
+        numpy_noise.sample_noise(n, width, seed, "uniform"),
+        sample_noise(n, width, seed, "uniform").numpy(),
     )
     assert ours.dtype == np.float32
     np.testing.assert_array_equal(ours.view(np.uint32), theirs.view(np.uint32))
+
+
+@pytest.mark.parametrize("row", [2**31 - 1, 2**31, 2**32 - 1])
+def test_high_rows_are_the_same_by_themselves_and_among_many(row: int):
+    rows = np.full(numpy_noise.FEW + 1, row)
+    many = numpy_noise.rows_noise(rows, 4, 2**40 + 5, "uniform")
+    np.testing.assert_array_equal(numpy_noise.rows_noise(rows[:1], 4, 2**40 + 5, "uniform"), many[:1])
 
 
 @pytest.mark.parametrize("seed", SEEDS)

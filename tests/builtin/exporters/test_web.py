@@ -22,7 +22,10 @@ from aerepr.registry.registry import Registry
 PAGE = {
     "index.html",
     "isolate.js",
-    *(f"page/{name}" for name in ("app.js", "decoder.js", "noise.js", "paint.js", "style.css", "worker.js")),
+    *(
+        f"page/{name}"
+        for name in ("app.js", "decoder.js", "engine.js", "noise.js", "paint.js", "style.css", "worker.js")
+    ),
 }
 RUNTIME = {f"runtime/{name}" for name in (*web.RUNTIME, *web.LICENSES)}
 

@@ -5,7 +5,7 @@ import { Decoder, Lanes } from "./decoder.js";
 import { SEED_LIMIT, sampleNoise } from "./noise.js";
 
 const STRIP = 7; // pictures in a strip
-const REST_MS = 150; // strips are made anew once the sliders have rested this long
+const REST_MS = 150; // strips are made anew, and the picture is described, once the sliders have rested this long
 const PATIENCE_MS = 40; // what a moving slider may have to wait for a strip or sample that is being decoded
 const WORKER_MS = 3000; // what a service worker may take to start
 const FRAME_MS = 250; // how long each picture of a transformation that is played stays
@@ -52,8 +52,8 @@ async function start() {
   card = await answer.json();
   decoder = new Decoder();
   const backend = new URLSearchParams(location.search).get("backend");
-  const engine = await decoder.open(card, backend);
-  describe(engine);
+  await decoder.open(card, backend);
+  describe(decoder.engine);
   prepare(byId("picture"), card.data, 1);
   sliders = card.layout.flatMap(makeVariable);
   motions = Object.entries(card.graphs).flatMap(makeMotions);
@@ -72,7 +72,7 @@ async function start() {
   setCode(card.golden.z);
   drawSamples();
   // For scripts, the console and tests.
-  window.explorer = { card, engine, decoder, lanes, setCode, code: () => Array.from(code) };
+  window.explorer = { card, engine: decoder.engine, decoder, lanes, setCode, code: () => Array.from(code) };
 }
 
 function describe(engine) {
@@ -262,11 +262,16 @@ async function show(z) {
   const { values, ms } = await decoder.decode(z.slice(), 1);
   const canvas = byId("picture");
   paint(canvas, card.data, values, 0, 0);
+  canvas.dispatchEvent(new CustomEvent("painted", { detail: { z, values, ms } }));
+  clearTimeout(show.timer);
+  show.timer = setTimeout(() => describePicture(canvas, z, values, ms), REST_MS);
+}
+
+function describePicture(canvas, z, values, ms) {
   const numbers = (all) => Array.from(all, (value) => value.toFixed(2)).join(", ");
   const result = card.data.kind === "image" ? "" : `: ${numbers(values)}`;
   canvas.setAttribute("aria-label", `The code (${numbers(z)}), decoded${result}`);
   byId("time").textContent = `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
-  canvas.dispatchEvent(new CustomEvent("painted", { detail: { z, values, ms } }));
 }
 
 // Strips: only those in sight, a few pictures at a time, once the sliders rest.

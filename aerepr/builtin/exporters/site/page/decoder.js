@@ -1,11 +1,19 @@
-// The worker's graphs as functions, and the order in which the page's wishes are served.
+// The exported graphs as functions, and the order in which the page's wishes are served.
+import { run, start } from "./engine.js";
+
+// The page decodes single codes itself if they take no longer, half of a frame: on its way through the worker a picture would miss
+// the frame that its slider moves in, and on few cores be decoded while the browser draws that. All else is left to the worker.
+const QUICK_MS = 8;
 
 export class Decoder {
   #worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   #waiting = new Map();
   #next = 0;
   #rowMs = Infinity; // of the last decoding, a row
+  #card;
+  #own = "no"; // whether the page has opened the decoder itself: no, opening, yes, or cannot
 
+  engine; // which backend serves, on how many threads, and in `notes` why another does not
   rows = 0; // decoded so far
 
   constructor() {
@@ -21,14 +29,22 @@ export class Decoder {
   }
 
   // Loads the files and checks the golden pair.
-  open(card, backend) {
-    return this.#ask(undefined, { card, backend }, []);
+  async open(card, backend) {
+    this.#card = card;
+    this.engine = await this.#ask(undefined, { card, backend }, []);
+  }
+
+  // Whether single codes are decoded in the page.
+  get here() {
+    return this.#own === "yes";
   }
 
   // { values, ms } of codes, row after row. Hands `z` over.
   async decode(z, rows) {
-    const answer = await this.#call("decoder", rows, z);
+    const answer = await (this.here && rows === 1 ? this.#decodeHere(z) : this.#call("decoder", rows, z));
     this.#rowMs = answer.ms / rows;
+    // Not before it is warm, since browsers compile twice.
+    if (this.#own === "no" && this.#rowMs <= QUICK_MS && this.engine.backend === "wasm") this.#openHere();
     this.rows += rows;
     return answer;
   }
@@ -48,6 +64,23 @@ export class Decoder {
   // How many rows can be decoded in about that time; at least one.
   rowsWithin(ms) {
     return Math.max(1, Math.floor(ms / this.#rowMs));
+  }
+
+  async #openHere() {
+    this.#own = "opening";
+    try {
+      await start(this.#card, ["decoder"], "wasm");
+      this.#own = "yes";
+    } catch (error) {
+      this.#own = "cannot"; // the worker goes on
+      this.engine.notes.push(`in the page itself: ${error.message ?? error}`);
+    }
+  }
+
+  async #decodeHere(z) {
+    const began = performance.now();
+    const values = await run("decoder", 1, [z]);
+    return { values, ms: performance.now() - began };
   }
 
   #call(graph, rows, ...inputs) {
