@@ -94,6 +94,37 @@ def test_verify_refuses_a_difference_at_any_batch_size(image_run: View, batch: i
         verify(decoder, lambda inputs: [decoder.module(*inputs) + (2e-5 if len(inputs[0]) == batch else 0.0)])
 
 
+class Spread(nn.Module):
+    """A variance that cancels almost all of its digits; `single`: with a part that knows single precision alone."""
+
+    def __init__(self, single: bool = False) -> None:
+        super().__init__()
+        self.single = single
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.single:
+            x = x @ torch.eye(x.shape[1])
+        return x.square().mean(dim=1) - x.mean(dim=1).square()
+
+
+def test_a_copy_that_rounds_less_than_the_eager_module_is_right():
+    x = 100 + torch.rand(64, 5, generator=torch.Generator().manual_seed(0))
+
+    def graph(module: nn.Module) -> Graph:
+        return Graph("spread", "numbers to their variance", module, {"x": x}, {"variance": module(x)}, (0.3,))
+
+    def right(inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        return [inputs[0].double().var(dim=1, correction=0).float()]
+
+    eager = largest_difference(Spread()(x), right((x,))[0], 0.3)
+    assert eager > 1e-3
+    assert verify(graph(Spread()), right) < 1e-6
+    with pytest.raises(ExportError, match="differs from the eager model by 2.0e-05"):
+        verify(graph(Spread()), lambda inputs: [right(inputs)[0] + 0.3 * 2e-5])
+    with pytest.raises(ExportError, match="differs from the eager model"):
+        verify(graph(Spread(single=True)), right)
+
+
 def test_verify_refuses_nan_and_failure(image_run: View):
     decoder = found(image_run)[0]
     with pytest.raises(ExportError, match="differs from the eager model by inf"):
