@@ -106,6 +106,7 @@ def test_every_value_is_held_out_or_seen(monkeypatch: pytest.MonkeyPatch) -> Non
         assert all(planned[arm].train.phases[1].subset == {} for arm in study.ARMS)
 
 
+@pytest.mark.full
 def test_extrapolation_goes_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     study = script("extrapolation", monkeypatch)

@@ -1,4 +1,5 @@
-"""Python commands without the seconds that importing torch takes: one process has imported it, and forks for each command.
+"""Python commands without the seconds that importing torch takes, and its exporter's first use: one process has done both, and
+forks for each command.
 
     with served(folder) as python:       # takes the arguments of `python`: `-m MODULE ...`, `-c CODE ...`, `FILE ...`, `-`
         subprocess.run([python, "-m", "aerepr", "models"])
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import os
 import runpy
 import signal
@@ -20,6 +22,7 @@ import socket
 import subprocess
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,7 +138,19 @@ def run(arguments: list[str]) -> None:
         runpy.run_path(what, run_name="__main__")
 
 
+def export_once() -> None:
+    """The first export of a process imports eight hundred modules more."""
+    import torch
+
+    logging.disable(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(torch.nn.Linear(1, 1), (torch.zeros(2, 1),), dynamo=True, verbose=False)
+    logging.disable(logging.NOTSET)
+
+
 if __name__ == "__main__":
     for name in IMPORTED:
         importlib.import_module(name)
+    export_once()
     serve(socket.socket(fileno=int(sys.argv[1])))
