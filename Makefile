@@ -1,7 +1,8 @@
 # Needs make and Python 3.11 or newer; everything else goes into .venv, with the versions of constraints.txt.
 #
 #   make demo    train, sample and export a small model, and say where the pictures are
-#   make test    the whole suite, core, probe and plugins
+#   make test    the whole suite, core, probe and plugins; ARGS="-m full": the long products of recipes, samplers and
+#                formats, and kills at random moments; ARGS="-m gpu": what needs a CUDA device
 #   make check   format, lint, types
 #   make docs    rewrite docs/spec.md from the specs
 #   make env     install what the other targets need

@@ -26,12 +26,12 @@ def write_aside(path: Path) -> Iterator[Path]:
     Raises:
         AereprError: the disk is full or the folder cannot be written; `path` is then as it was.
     """
-    with _told(path):
+    with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     # The name ends as the final one does: numpy and Pillow look at the suffix.
     aside = path.with_name(f".{secrets.token_hex(4)}{MARK}{path.name}")
     try:
-        with _told(path):
+        with told(path):
             yield aside
             _flush(aside)
             os.replace(aside, path)
@@ -53,12 +53,12 @@ def folder_aside(path: Path) -> Iterator[Path]:
     Raises:
         AereprError: the disk is full or the folder cannot be written; `path` is then as it was.
     """
-    with _told(path):
+    with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
         aside = _empty_folder(path)
     try:
-        with _told(path):
+        with told(path):
             yield aside
             for file in sorted(aside.rglob("*")):
                 _flush(file)
@@ -70,7 +70,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of `path` left aside."""
+    """Remove what killed writers of `path` left aside; of all files in a folder, if its name is "*"."""
     for left in path.parent.glob(f".*{MARK}{path.name}"):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
@@ -84,13 +84,18 @@ def _exchange(aside: Path, path: Path) -> None:
         return
     # A folder cannot be renamed over a full one. The old one steps aside for the time of one system call.
     old = _empty_folder(path)
-    os.rename(path, old / "old")
     try:
+        os.rename(path, old / "old")
         os.rename(aside, path)
-    except OSError:
-        os.rename(old / "old", path)
+    except BaseException:
+        # Ctrl-C can come between the two as an error can.
+        if not path.exists():
+            os.rename(old / "old", path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        # Not before one of the two is in its place.
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _empty_folder(path: Path) -> Path:
@@ -108,7 +113,12 @@ def _flush(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
+    """What a system's error of writing means for a user, who knows the file by its final name.
+
+    Raises:
+        AereprError: the disk is full or the file cannot be written.
+    """
     try:
         yield
     except OSError as cause:
@@ -116,6 +126,6 @@ def _told(path: Path) -> Iterator[None]:
             raise AereprError(
                 f"{path}: the disk is full; nothing was replaced. Free some space and try again"
             ) from cause
-        if cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG):
             raise AereprError(f"{path}: cannot be written ({cause.strerror}); nothing was replaced") from cause
         raise

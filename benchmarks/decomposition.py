@@ -2,17 +2,20 @@
 
     aerepr study run plugins/aerepr-decomposition/examples/pinwheel.toml --jobs 2
     aerepr study run plugins/aerepr-decomposition/examples/pinwheel_as_released.toml --jobs 2
-    aerepr study run plugins/aerepr-decomposition/examples/sparsity.toml --jobs 2
+    aerepr study run FOLDER/sparsity.toml --jobs 2              FOLDER: a copy of that study beside MNIST's two files
     aerepr study run plugins/aerepr-decomposition/examples/structured_priors.toml --jobs 2
     python benchmarks/decomposition.py --out DIR                a minute; of the studies that are there
 
 - **Pinwheel.** The density of the aggregate posterior of test points on a grid of 300 x 300 in [-2, 2]^2, alpha down and beta across,
   of the first seed, under the prior: decomposition-pinwheel.png, and -released.png of the released KL. All on one scale, whose darkest
-  colour is the prior's peak. And for each cell the clusters in use, over the seeds.
+  colour is the prior's peak. A posterior much narrower than the grid falls between its points. And for each cell the clusters in use.
 - **Sparsity.** Hoyer's measure against alpha, each seed a point and lines through the means: decomposition-sparsity.png.
 - **Priors.** Disentanglement against distortion, likewise, a line along beta for each prior: decomposition-priors.png.
 
-Writes decomposition.json and .md into DIR; pictures into --pictures (left out: DIR).
+And a line for each claim of docs/reproduction.md: in how many seeds it holds by the rule that is written there. Runs are compared with
+those of their own seed; what differs by no more than a floor is a tie, and what has a run missing is missing.
+
+Writes decomposition.json (each number under its seed) and .md into DIR; pictures into --pictures (left out: DIR).
 Shape letters: N examples, H height, W width.
 """
 
@@ -20,10 +23,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +39,7 @@ import aerepr
 from aerepr.errors import AereprError
 from aerepr.sampling.pictures import INK, PAPER, labelled_rows, save_png, scatter
 from aerepr.study.folder import find
-from aerepr.study.record import Record, records
+from aerepr.study.record import Record, Study, records
 from aerepr.workflows.assemble import run_source
 from aerepr.workflows.load import Run
 
@@ -43,6 +48,14 @@ MMD_ALPHA, GAMMA, PRIOR = "model.regularizers.mmd_dimwise.weight", "model.prior.
 
 # The plane that is pictured, the points on each side, and how many of them make a pixel of the picture of all.
 REACH, SIDE, REDUCED = 2.0, 300, 2
+
+# What differs by no more decides nothing: of MMD and of Hoyer's measure, and in nats, of estimates from 400 points.
+FLOOR, FLOOR_NATS = 0.01, 0.1
+
+# How far from the yardstick of normal codes is still there; how much dearer is still little; the alpha of the paper's script.
+NEAR, LITTLE, PUBLISHED_ALPHA = 0.03, 0.1, "100.0"
+
+Outcome = Literal["holds", "fails", "tie", "out of reach", "missing"]
 
 # From no density to the prior's peak.
 COLOURS = np.array([(255, 255, 255), (86, 180, 233), (0, 114, 178), (15, 20, 60)]) / 255
@@ -58,9 +71,9 @@ PINWHEEL = (
     "iwae_log_likelihood.score",
 )
 SPARSITY = (
-    "hoyer_sparsity.score",
     "hoyer_sparsity.active",
-    "hoyer_sparsity.inactive",
+    "hoyer_sparsity.score",
+    "active_units.count",
     "prior_match_mmd.score",
     "reconstruction.mse",
 )
@@ -81,29 +94,68 @@ def number(record: Record, key: str) -> float | None:
     return next((value for name, value in record.metrics.items() if name.partition("@")[0] == key), None)
 
 
-def cells(done: Sequence[Record], axes: Sequence[str], keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Numbers by levels of the axes, one of each for every seed that is done."""
-    found: dict[tuple[str, ...], dict[str, list[float]]] = {}
-    for record in done:
-        values = found.setdefault(tuple(record.levels[axis] for axis in axes), {key: [] for key in keys})
+def at(study: Study, key: str, levels: Mapping[str, str]) -> float | None:
+    """A number of the run at these levels; None if it is not done, or has no such number."""
+    found = next((record for record in study.records if record.levels.items() >= levels.items()), None)
+    return None if found is None or found.state != "done" else number(found, key)
+
+
+def finished(study: Study) -> list[Record]:
+    return [record for record in study.records if record.state == "done"]
+
+
+def cells(study: Study, axes: Sequence[str], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Numbers by levels of the axes, each under the seed of its run."""
+    found: dict[tuple[str, ...], dict[str, dict[str, float]]] = {}
+    for record in finished(study):
+        values = found.setdefault(tuple(record.levels[axis] for axis in axes), {key: {} for key in keys})
         for key in keys:
             if (value := number(record, key)) is not None:
-                values[key].append(value)
+                values[key][record.levels["seed"]] = value
     return [{"levels": list(levels), "numbers": numbers} for levels, numbers in found.items()]
 
 
-def spread(values: Sequence[float], digits: int = 3) -> str:
+def spread(values: Collection[float], digits: int = 3) -> str:
     if not values:
         return "-"
-    return f"{fmean(values):.{digits}f} ± {stdev(values):.{digits}f}" if len(values) > 1 else f"{values[0]:.{digits}f}"
+    return f"{fmean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 
-def table(found: Iterable[Mapping[str, Any]], names: Sequence[str], keys: Sequence[str]) -> str:
+def table(study: Study, axes: Sequence[str], names: Sequence[str], keys: Sequence[str]) -> str:
     lines = [f"| {' | '.join([*names, *keys])} | n |", f"|{'---|' * (len(names) + len(keys) + 1)}"]
-    for cell in found:
+    for cell in cells(study, axes, keys):
         count = max(len(values) for values in cell["numbers"].values())
-        lines.append(f"| {' | '.join([*cell['levels'], *(spread(cell['numbers'][key]) for key in keys)])} | {count} |")
+        numbers = (spread(cell["numbers"][key].values()) for key in keys)
+        lines.append(f"| {' | '.join([*cell['levels'], *numbers])} | {count} |")
     return "\n".join(lines) + "\n"
+
+
+# Claims.
+
+
+def verdict(claim: str, found: Mapping[str, Outcome], of: str = "seed") -> str:
+    """A line: in how many places a claim holds, and of those where it does not, which."""
+    line = f"- {claim}: holds in {sum(outcome == 'holds' for outcome in found.values())} of {len(found)} {of}s"
+    for word in ("fails", "tie", "out of reach", "missing"):
+        if places := [place for place, outcome in found.items() if outcome == word]:
+            line += f"; {word}: {of} {', '.join(places)}"
+    return line
+
+
+def trend(values: Sequence[float | None], floor: float, sign: Literal[1, -1]) -> Outcome:
+    """Whether numbers rise (1) or fall (-1): from end to end by more than the floor, and nowhere back by more than that."""
+    known = [sign * value for value in values if value is not None]
+    if len(known) < len(values):
+        return "missing"
+    if min(after - before for before, after in pairwise(known)) < -floor or known[-1] - known[0] < -floor:
+        return "fails"
+    return "holds" if known[-1] - known[0] > floor else "tie"
+
+
+def both(*outcomes: Outcome) -> Outcome:
+    """Of parts that must all hold: the first of these words that one of them has."""
+    order: tuple[Outcome, ...] = ("missing", "fails", "tie", "holds")
+    return min(outcomes, key=order.index)
 
 
 # The pinwheel.
@@ -142,47 +194,89 @@ def reduced(image_CHW: np.ndarray) -> np.ndarray:
     return squares.mean(axis=(2, 4))
 
 
-def headed(pixels: np.ndarray, headers: Sequence[str], width: int, pad: int = 2) -> np.ndarray:
-    """The same with a word over each column, which are flush at the right."""
+def headed(pixels: np.ndarray, headers: Sequence[str], width: int, pad: int = 2, corner: str = "") -> np.ndarray:
+    """The same with a word over each column, which are flush at the right, and one over what is left of them."""
     font = ImageFont.load_default(16)
     left = pixels.shape[1] - len(headers) * (width + pad) - pad
     line = Image.new("RGB", (pixels.shape[1], 26), PAPER)
     pen = ImageDraw.Draw(line)
+    pen.text((4, 13), corner, fill=INK, font=font, anchor="lm")
     for column, header in enumerate(headers):
         pen.text((left + column * (width + pad) + pad + width / 2, 13), header, fill=INK, font=font, anchor="mm")
     return np.concatenate([np.asarray(line), pixels])
 
 
-def pinwheel(done: Sequence[Record], axes: Mapping[str, Sequence[str]], picture: Path) -> str:
-    """The heat maps of the first seed, and the table."""
-    first: dict[tuple[str, str], Path] = {}
-    for record in done:
-        assert record.run is not None
-        first.setdefault((record.levels[ALPHA], record.levels[BETA]), record.run)
-    prior = prior_density(aerepr.load(next(iter(first.values()))))
+def pinwheel(study: Study, picture: Path) -> str:
+    """The heat maps of one seed, the table, and how many runs have all clusters in use."""
+    done = finished(study)
+    # The first seed of which there is a run: all cells are of it.
+    seed = next(seed for seed in study.axes["seed"] if any(record.levels["seed"] == seed for record in done))
+    shown = {
+        (record.levels[ALPHA], record.levels[BETA]): record.run
+        for record in done
+        if record.levels["seed"] == seed and record.run is not None
+    }
+    prior = prior_density(aerepr.load(next(iter(shown.values()))))
     peak, blank = float(prior.max()), np.full((3, SIDE // REDUCED, SIDE // REDUCED), 0.8)
     rows = [("prior", [reduced(heat(prior, peak))])]
-    for alpha in axes[ALPHA]:
+    for alpha in study.axes[ALPHA]:
         line = []
-        for beta in axes[BETA]:
-            path = first.get((alpha, beta))
+        for beta in study.axes[BETA]:
+            path = shown.get((alpha, beta))
             line.append(blank if path is None else reduced(heat(density(aerepr.load(path)), peak)))
         rows.append((f"alpha {alpha}", line))
     pixels = labelled_rows([(label, np.stack(line)) for label, line in rows], scale=1)
-    headers = [f"beta {beta}" for beta in axes[BETA]]
-    save(picture, headed(pixels, headers, SIDE // REDUCED))
-    found = cells(done, (ALPHA, BETA), PINWHEEL)
-    lines = [table(found, ("alpha", "beta"), PINWHEEL)]
-    weights = {record.hash: (float(record.levels[ALPHA]), float(record.levels[BETA])) for record in done}
-    groups = {
-        "beta alone": [record for record in done if weights[record.hash][0] == 0],
-        "alpha alone": [record for record in done if weights[record.hash][1] == 0 < weights[record.hash][0]],
-        "both": [record for record in done if min(weights[record.hash]) > 0],
+    headers = [f"beta {beta}" for beta in study.axes[BETA]]
+    save(picture, headed(pixels, headers, SIDE // REDUCED, corner=f"seed {seed}"))
+    lines = [table(study, (ALPHA, BETA), ("alpha", "beta"), PINWHEEL)]
+    groups: dict[str, Callable[[float, float], bool]] = {
+        "alpha = 0, beta > 0": lambda alpha, beta: alpha == 0 < beta,
+        "alpha = 0, beta = 0": lambda alpha, beta: alpha == 0 == beta,
+        "alpha > 0, beta = 0": lambda alpha, beta: beta == 0 < alpha,
+        "alpha > 0, beta > 0": lambda alpha, beta: min(alpha, beta) > 0,
     }
-    for name, group in groups.items():
-        used = sum(number(record, "clusters_used.fraction") == 1 for record in group)
-        lines += [f"- {name}: all clusters in use in {used} of {len(group)} runs"] if group else []
+    for name, belongs in groups.items():
+        group = [record for record in study.records if belongs(float(record.levels[ALPHA]), float(record.levels[BETA]))]
+        fractions = [at(study, "clusters_used.fraction", record.levels) for record in group]
+        if group:
+            missing = f", {fractions.count(None)} missing" if None in fractions else ""
+            lines.append(f"- {name}: all clusters in use in {fractions.count(1.0)} of {len(group)} runs{missing}")
     return "\n".join(lines) + "\n"
+
+
+def clusters(study: Study) -> list[str]:
+    """The claims on the pinwheel with the KL as meant."""
+    alphas, betas, seeds = (sorted(study.axes[axis], key=float) for axis in (ALPHA, BETA, "seed"))
+
+    def along_alpha(key: str, seed: str) -> list[float | None]:
+        return [at(study, key, {ALPHA: alpha, BETA: betas[0], "seed": seed}) for alpha in alphas]
+
+    def along_beta(key: str, seed: str) -> list[float | None]:
+        return [at(study, key, {ALPHA: alphas[0], BETA: beta, "seed": seed}) for beta in betas]
+
+    def alpha_alone(seed: str) -> Outcome:
+        of_beta, of_alpha = (line("clusters_used.fraction", seed) for line in (along_beta, along_alpha))
+        if None in of_beta + of_alpha:
+            return "missing"
+        return "holds" if 1.0 not in of_beta and 1.0 in of_alpha[1:] else "fails"
+
+    return [
+        verdict("alpha gives all clusters, and no beta does at alpha = 0", {seed: alpha_alone(seed) for seed in seeds}),
+        verdict(
+            "prior_match_mmd.joint falls with alpha at beta = 0",
+            {seed: trend(along_alpha("prior_match_mmd.joint", seed), FLOOR, -1) for seed in seeds},
+        ),
+        verdict(
+            "encoder_entropy.mean rises and mutual_information.score falls with beta at alpha = 0",
+            {
+                seed: both(
+                    trend(along_beta("encoder_entropy.mean", seed), FLOOR_NATS, 1),
+                    trend(along_beta("mutual_information.score", seed), FLOOR_NATS, -1),
+                )
+                for seed in seeds
+            },
+        ),
+    ]
 
 
 # Plots.
@@ -203,35 +297,143 @@ def plot(groups: Mapping[str, Mapping[Any, Sequence[tuple[float, float]]]], acro
     return headed(pixels, [f"across: {across}; up: {up}"], pixels.shape[1], pad=0)
 
 
-def sparsity(done: Sequence[Record], axes: Mapping[str, Sequence[str]], picture: Path) -> str:
-    """Hoyer's measure against the place of alpha in the sweep."""
+def sparsity(study: Study, picture: Path) -> str:
+    """Hoyer's measure of the active dimensions against the place of alpha in the sweep."""
+    alphas = study.axes[MMD_ALPHA]
     groups: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for record in done:
-        alpha, value = record.levels[MMD_ALPHA], number(record, "hoyer_sparsity.score")
+    for record in finished(study):
+        alpha, value = record.levels[MMD_ALPHA], number(record, "hoyer_sparsity.active")
         if value is not None:
             line = groups.setdefault(f"gamma {record.levels[GAMMA]}", {})
-            line.setdefault(alpha, []).append((float(axes[MMD_ALPHA].index(alpha)), value))
-    save(picture, plot(groups, f"alpha of {', '.join(axes[MMD_ALPHA])}", "hoyer_sparsity.score"))
-    return table(cells(done, (GAMMA, MMD_ALPHA), SPARSITY), ("gamma", "alpha"), SPARSITY)
+            line.setdefault(alpha, []).append((float(alphas.index(alpha)), value))
+    save(picture, plot(groups, f"alpha of {', '.join(alphas)}", "hoyer_sparsity.active"))
+    return table(study, (GAMMA, MMD_ALPHA), ("gamma", "alpha"), SPARSITY)
 
 
-def priors(done: Sequence[Record], axes: Mapping[str, Sequence[str]], picture: Path) -> str:
-    """Kim and Mnih's score against the cross entropy of reconstructions."""
+def yardstick(d: float) -> float:
+    """Hoyer's measure of codes of N(0, I) in d dimensions: their direction does not depend on their length."""
+    length = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
+    return (math.sqrt(d) - d * math.sqrt(2 / math.pi) / length) / (math.sqrt(d) - 1)
+
+
+def sparse(study: Study) -> list[str]:
+    """The claims on sparsity."""
+    alphas, seeds = sorted(study.axes[MMD_ALPHA], key=float), study.axes["seed"]
+    dense, spiked = sorted(study.axes[GAMMA], key=float)
+
+    def of(key: str, gamma: str, alpha: str, seed: str) -> float | None:
+        return at(study, key, {GAMMA: gamma, MMD_ALPHA: alpha, "seed": seed})
+
+    def higher(seed: str) -> Outcome:
+        return trend([of("hoyer_sparsity.active", spiked, a, seed) for a in (alphas[0], PUBLISHED_ALPHA)], FLOOR, 1)
+
+    def stays(seed: str, alpha: str) -> Outcome:
+        found, d = (of(key, dense, alpha, seed) for key in ("hoyer_sparsity.active", "active_units.count"))
+        if found is None or d is None:
+            return "missing"
+        return "holds" if abs(found - yardstick(d)) <= NEAR else "fails"
+
+    def cheap(seed: str) -> Outcome:
+        without, most = (of("reconstruction.mse", spiked, alpha, seed) for alpha in (alphas[0], alphas[-1]))
+        if without is None or most is None:
+            return "missing"
+        return "holds" if most <= (1 + LITTLE) * without else "fails"
+
+    return [
+        verdict(
+            f"hoyer_sparsity.active of gamma = {spiked} is higher at alpha = {PUBLISHED_ALPHA} than at {alphas[0]}",
+            {seed: higher(seed) for seed in seeds},
+        ),
+        verdict(
+            f"that of gamma = {dense} is within {NEAR} of normal codes of as many active dimensions, at every alpha",
+            {seed: both(*(stays(seed, alpha) for alpha in alphas)) for seed in seeds},
+        ),
+        verdict(
+            f"reconstruction.mse of gamma = {spiked} at alpha = {alphas[-1]} is at most {LITTLE:.0%} above that at {alphas[0]}",
+            {seed: cheap(seed) for seed in seeds},
+        ),
+    ]
+
+
+def priors(study: Study, picture: Path) -> str:
+    """Kim and Mnih's score against the cross entropy of reconstructions, both of the code without noise."""
     groups: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for record in done:
+    for record in finished(study):
         distortion, score = number(record, "reconstruction.bce"), number(record, "kim_mnih_2018.score")
         if distortion is not None and score is not None:
             line = groups.setdefault(record.levels[PRIOR], {})
             line.setdefault(record.levels[BETA], []).append((distortion, score))
     save(picture, plot(groups, "reconstruction.bce, nats", "kim_mnih_2018.score"))
-    return table(cells(done, (PRIOR, BETA), PRIORS), ("prior", "beta"), PRIORS)
+    return table(study, (PRIOR, BETA), ("prior", "beta"), PRIORS)
+
+
+class Place(NamedTuple):
+    """Runs of one prior and beta: means over the seeds, and the variance of the mean score."""
+
+    distortion: float
+    score: float
+    variance: float
+
+
+def place(study: Study, prior: str, beta: str, raw: bool) -> Place | None:
+    """None if a seed is missing. raw: not on the scale that the prior has for metrics, where it has one."""
+    found: list[tuple[float, float]] = []
+    for seed in study.axes["seed"]:
+        levels = {PRIOR: prior, BETA: beta, "seed": seed}
+        score = at(study, "kim_mnih_2018.score", levels)
+        if raw and (of_raw := at(study, "kim_mnih_2018.score@raw", levels)) is not None:
+            score = of_raw
+        distortion = at(study, "reconstruction.bce", levels)
+        if score is None or distortion is None:
+            return None
+        found.append((distortion, score))
+    distortions, scores = zip(*found, strict=True)
+    return Place(fmean(distortions), fmean(scores), stdev(scores) ** 2 / len(scores))
+
+
+def beside(line: Sequence[Place], other: Place) -> Outcome:
+    """Whether a prior scores above the line through another's means, at its own distortion, by more than 2 standard errors.
+
+    Below by as much, it fails; in between is a tie; out of reach is what the line does not reach as far as.
+    """
+    for low, high in pairwise(sorted(line)):
+        if low.distortion <= other.distortion <= high.distortion:
+            w = (other.distortion - low.distortion) / (high.distortion - low.distortion or 1.0)
+            gap = other.score - ((1 - w) * low.score + w * high.score)
+            error = math.sqrt(other.variance + (1 - w) ** 2 * low.variance + w**2 * high.variance)
+            return "holds" if gap > 2 * error else "fails" if gap < -2 * error else "tie"
+    return "out of reach"
+
+
+def structured(study: Study) -> list[str]:
+    """Each prior beside the isotropic one at equal distortion, beta by beta."""
+    betas, lines = study.axes[BETA], []
+    for prior, raw in (("pca", False), ("learned", False), ("student-t", False), ("student-t", True)):
+        known = [item for beta in betas if (item := place(study, "isotropic", beta, raw)) is not None]
+        found: dict[str, Outcome] = {}
+        for beta in betas:
+            own = place(study, prior, beta, raw)
+            found[beta] = "missing" if own is None or len(known) < len(betas) else beside(known, own)
+        key = "kim_mnih_2018.score" + "@raw" * raw
+        lines.append(verdict(f"{key} of {prior} is above isotropic at equal reconstruction.bce", found, "beta"))
+    return lines
+
+
+class Part(NamedTuple):
+    """What is made of a study: its picture and table, its claims, and the numbers that are kept."""
+
+    show: Callable[[Study, Path], str]
+    claims: Callable[[Study], list[str]]
+    axes: Sequence[str]
+    keys: Sequence[str]
 
 
 STUDIES = {
-    "decomposition-pinwheel": (pinwheel, (ALPHA, BETA), PINWHEEL),
-    "decomposition-pinwheel-released": (pinwheel, (ALPHA, BETA), PINWHEEL),
-    "decomposition-sparsity": (sparsity, (GAMMA, MMD_ALPHA), SPARSITY),
-    "decomposition-priors": (priors, (PRIOR, BETA), PRIORS),
+    "decomposition-pinwheel": Part(pinwheel, clusters, (ALPHA, BETA), PINWHEEL),
+    # Held against the one above by the number of its runs with all clusters in use.
+    "decomposition-pinwheel-released": Part(pinwheel, lambda study: [], (ALPHA, BETA), PINWHEEL),
+    "decomposition-sparsity": Part(sparsity, sparse, (GAMMA, MMD_ALPHA), SPARSITY),
+    "decomposition-priors": Part(priors, structured, (PRIOR, BETA), PRIORS),
 }
 
 
@@ -255,17 +457,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     kept: dict[str, Any] = {}
     parts = []
-    for name, (show, axes, keys) in STUDIES.items():
+    for name, part in STUDIES.items():
         try:
             study = records(find(options.runs, name).path)
         except AereprError:
             parts.append(f"## {name}\n\nNot run.\n")
             continue
-        done = [record for record in study.records if record.state == "done"]
         absent = [f"{record.levels} is {record.state}" for record in study.records if record.state != "done"]
-        shown = show(done, study.axes, pictures / f"{name}.png") if done else "No run is done yet.\n"
-        kept[name] = {"absent": absent, "cells": cells(done, axes, keys)}
-        parts.append("\n".join([f"## {name}\n", shown, *(f"- left out: {line}" for line in absent)]))
+        shown = part.show(study, pictures / f"{name}.png") if finished(study) else "No run is done yet.\n"
+        claims = part.claims(study)
+        kept[name] = {"absent": absent, "claims": claims, "cells": cells(study, part.axes, part.keys)}
+        parts.append("\n".join([f"## {name}\n", shown, *claims, *(f"- left out: {line}" for line in absent)]) + "\n")
     if not kept:
         raise SystemExit(f"{options.runs}: none of {', '.join(STUDIES)} is here: aerepr study run first")
     text = "\n".join(parts)

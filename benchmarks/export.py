@@ -1,6 +1,8 @@
 """What does an exported decoder cost, next to the eager model and to the bare runtime?
 
-    python benchmarks/export.py --out DIR             SAE-12 at 64 pixels, ONNX, pt2 and TorchScript, batches of 1 and 64
+    python benchmarks/export.py --out DIR                  SAE-12 at 64 pixels, ONNX, pt2 and TorchScript, batches of 1 and 64
+    python benchmarks/export.py --out DIR --first-calls    what the first call after loading costs, beside later ones
+    python benchmarks/export.py --out DIR --precision      ONNX weights in fewer bits: bytes, PSNR, time
 
 The weights are those of two steps, since how good they are makes no difference to the time. Sampling goes the whole way from a
 seed to images. Every runtime uses all cores.
@@ -13,6 +15,9 @@ fill caches, are not counted, nor is the first round, in which TorchScript speci
 calls. Ratios are taken within a round, whose turns follow one another in another order each time, so that a machine that is slow
 for a while is slow for both. Reported are medians over the rounds, and in brackets the middle half of them: a ratio whose
 brackets are wide is one of a machine that did other things.
+
+A first call is that of a process which has loaded one file and called nothing since, for each batch size anew; `load_decoder`
+itself asks the file for one example, the golden one. Eight bits are no export of aerepr: a scale for each row of a weight.
 
 Writes the run and its exports, and prints Markdown.
 """
@@ -31,6 +36,7 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from aerepr.workflows.load import Run
@@ -73,18 +79,22 @@ def eager(place: Path) -> Way:
     return of
 
 
-def bare(place: Path) -> Way:
-    """onnxruntime on `decoder.onnx`, and nothing around it."""
-    import onnxruntime
+def bare(folder: str) -> Callable[[Path], Way]:
+    """onnxruntime on the `decoder.onnx` of a folder, and nothing around it."""
 
-    session = onnxruntime.InferenceSession(place / "exports" / "decoder.onnx", providers=["CPUExecutionProvider"])
-    codes = np.load(place / "codes.npy")
+    def way(place: Path) -> Way:
+        import onnxruntime
 
-    def of(batch: int) -> Callable[[], object]:
-        z = codes[:batch].copy()
-        return lambda: session.run(None, {"z": z})
+        session = onnxruntime.InferenceSession(place / folder / "decoder.onnx", providers=["CPUExecutionProvider"])
+        codes = np.load(place / "codes.npy")
 
-    return of
+        def of(batch: int) -> Callable[[], object]:
+            z = codes[:batch].copy()
+            return lambda: session.run(None, {"z": z})
+
+        return of
+
+    return way
 
 
 def exported(form: Literal["onnx", "pt2", "torchscript"], function: str) -> Callable[[Path], Way]:
@@ -106,25 +116,32 @@ def exported(form: Literal["onnx", "pt2", "torchscript"], function: str) -> Call
 
 WAYS: dict[str, Callable[[Path], Way]] = {
     "eager: decode": eager,
-    "onnxruntime: bare decoder": bare,
+    "onnxruntime: bare decoder": bare("exports"),
     **{f"{form}: {function}": exported(form, function) for form in FORMATS for function in ("decode", "sample")},
 }
 
+# Bits of a weight -> folder of its `decoder.onnx`.
+FOLDERS = {"fp32": "exports", "fp16": "half", "int8": "eight"}
+PRECISIONS = {f"onnxruntime: weights in {bits}": bare(folder) for bits, folder in FOLDERS.items()}
+
 
 def serve(way: Way, turn_s: float) -> None:
-    """Take a turn for each batch size that comes on stdin, and answer the median seconds of a call."""
+    """Take a turn for each batch size that comes on stdin, and answer the seconds of its first call and of the median one."""
     print("ready", flush=True)
     for line in sys.stdin:
         call = way(int(line))
-        for _ in range(WAKING):
-            call()
+        waking = [timed(call) for _ in range(WAKING)]
         seconds: list[float] = []
         end = time.perf_counter() + turn_s
         while time.perf_counter() < end or len(seconds) < 3:
-            began = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - began)
-        print(json.dumps(median(seconds)), flush=True)
+            seconds.append(timed(call))
+        print(json.dumps([waking[0], median(seconds)]), flush=True)
+
+
+def timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 class Worker:
@@ -141,12 +158,14 @@ class Worker:
         )
         self._answer()
 
-    def turn(self, batch: int) -> float:
+    def turn(self, batch: int) -> tuple[float, float]:
+        """Seconds of the first call and of the median one."""
         time.sleep(PAUSE_S)
         assert self.process.stdin is not None
         self.process.stdin.write(f"{batch}\n")
         self.process.stdin.flush()
-        return float(self._answer())
+        first, later = json.loads(self._answer())
+        return first, later
 
     def end(self) -> None:
         self.process.communicate()
@@ -160,21 +179,94 @@ class Worker:
         return line
 
 
-def measure(place: Path, rounds: int, turn_s: float, cores: int) -> dict[int, dict[str, list[float]]]:
+def measure(
+    place: Path, ways: Sequence[str], rounds: int, turn_s: float, cores: int
+) -> dict[int, dict[str, list[float]]]:
     """Batch size to way to the seconds of each round."""
-    found: dict[int, dict[str, list[float]]] = {batch: {name: [] for name in WAYS} for batch in BATCHES}
-    workers = [Worker(name, place, turn_s, cores) for name in WAYS]
+    found: dict[int, dict[str, list[float]]] = {batch: {name: [] for name in ways} for batch in BATCHES}
+    workers = [Worker(name, place, turn_s, cores) for name in ways]
     for number in range(1 + rounds):
         print(f"round {number} of {rounds}", file=sys.stderr)
         for batch in BATCHES:
             # Each way has each place in the order once in as many rounds as there are ways.
             for worker in workers[number % len(workers) :] + workers[: number % len(workers)]:
-                seconds = worker.turn(batch)
+                _, seconds = worker.turn(batch)
                 if number:
                     found[batch][worker.name].append(seconds)
     for worker in workers:
         worker.end()
     return found
+
+
+def first_calls(place: Path, starts: int, cores: int) -> str:
+    """The first call after loading and a later one, each start a process of its own."""
+    lines = ["| way | batch | first call, ms | a later one, ms | ratio |", "|---|---|---|---|---|"]
+    for name in WAYS:
+        for batch in BATCHES:
+            print(f"{name}, batch {batch}", file=sys.stderr)
+            turns = []
+            for _ in range(starts):
+                worker = Worker(name, place, 0, cores)
+                turns.append(worker.turn(batch))
+                worker.end()
+            shown = [spread([1000 * turn[i] for turn in turns], 2) for i in (0, 1)]
+            lines.append(
+                f"| {name} | {batch} | {' | '.join(shown)} | {spread([first / later for first, later in turns], 1)} |"
+            )
+    return "\n".join(lines)
+
+
+def precisions(place: Path, run: Run, rounds: int, turn_s: float, cores: int) -> str:
+    """What weights in fewer bits weigh, lose and cost."""
+    run.export("onnx", out=place / FOLDERS["fp16"], precision="fp16")
+    (place / FOLDERS["int8"]).mkdir(exist_ok=True)
+    full = (place / FOLDERS["fp32"] / "decoder.onnx").read_bytes()
+    (place / FOLDERS["int8"] / "decoder.onnx").write_bytes(in_eight_bits(full))
+    found = measure(place, list(PRECISIONS), rounds, turn_s, cores)
+    images = {bits: decoded(place / folder / "decoder.onnx", place) for bits, folder in FOLDERS.items()}
+    batches = " | ".join(f"time, batch {batch}" for batch in BATCHES)
+    lines = [f"| weights | bytes | of fp32 | PSNR, dB | largest of 255 | {batches} |", "|---" * 7 + "|"]
+    for (bits, folder), name in zip(FOLDERS.items(), PRECISIONS, strict=True):
+        size, error = (place / folder / "decoder.onnx").stat().st_size, images[bits] - images["fp32"]
+        lost = f"{-10 * np.log10(np.square(error).mean()):.1f} | {255 * abs(error).max():.2f}" if error.any() else " | "
+        times = [
+            spread([a / b for a, b in zip(seconds[name], next(iter(seconds.values())), strict=True)], 3)
+            for seconds in found.values()
+        ]
+        lines.append(f"| {bits} | {size:,} | {size / len(full):.3f} | {lost} | {' | '.join(times)} |")
+    return "\n".join(lines)
+
+
+def decoded(file: Path, place: Path) -> NDArray[np.float64]:
+    """Images in [0, 1] of the codes."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (images,) = session.run(None, {"z": np.load(place / "codes.npy")})
+    return np.asarray(images, np.float64)
+
+
+def in_eight_bits(data: bytes) -> bytes:
+    """An ONNX file with its weights in int8 and a scale for each row, multiplied back by the file, which the runtime does once."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load_from_string(data)
+    nodes = []
+    for weight in list(model.graph.initializer):
+        if weight.data_type != TensorProto.FLOAT or len(weight.dims) < 2:
+            continue
+        name, values = weight.name, numpy_helper.to_array(weight)
+        scale = np.maximum(abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True), 1e-30) / 127
+        weight.CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}.int8"))
+        model.graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
+        nodes.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.whole"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name]))
+    nodes += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -213,8 +305,8 @@ def trained(place: Path, sets: Sequence[str]) -> Run:
     return aerepr.load(finish(spec_from_tables(tables, sets), place / "SAE-12"))
 
 
-def prepare(place: Path, sets: Sequence[str]) -> str:
-    """Train, export, put codes beside it. Returns the sizes of the files and the versions."""
+def prepare(place: Path, sets: Sequence[str]) -> tuple[Run, str]:
+    """Train, export, put codes beside it. Returns the run, and the sizes of the files and the versions."""
     import onnxruntime
     import torch
 
@@ -232,7 +324,7 @@ def prepare(place: Path, sets: Sequence[str]) -> str:
     lines = ["| file | bytes | of the decoder's weights |", "|---|---|---|"]
     lines += [f"| {name} | {size:,} | {size / weights:.3f} |" for name, size in sizes.items()]
     versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, numpy {np.__version__}"
-    return "\n".join([*lines, "", versions])
+    return run, "\n".join([*lines, "", versions])
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -243,7 +335,10 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="changes of the spec"
     )
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--first-calls", action="store_true", help="time first calls after loading, --rounds starts each")
+    mode.add_argument("--precision", action="store_true", help="compare ONNX files with weights in fewer bits")
+    parser.add_argument("--way", choices=WAYS | PRECISIONS, help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     if asked.rounds < 2:
         parser.error("--rounds must be 2 or more")
@@ -253,12 +348,17 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = parsed(arguments)
     if asked.way is not None:
-        serve(WAYS[asked.way](asked.out), asked.seconds)
+        serve((WAYS | PRECISIONS)[asked.way](asked.out), asked.seconds)
         return
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    files = prepare(asked.out, asked.sets)
-    found = measure(asked.out, asked.rounds, asked.seconds, cores)
-    print(f"{report(found)}\n\n{files}, {cores} cores, load {load:.1f} before")
+    run, files = prepare(asked.out, asked.sets)
+    if asked.first_calls:
+        shown = first_calls(asked.out, asked.rounds, cores)
+    elif asked.precision:
+        shown = precisions(asked.out, run, asked.rounds, asked.seconds, cores)
+    else:
+        shown = report(measure(asked.out, list(WAYS), asked.rounds, asked.seconds, cores))
+    print(f"{shown}\n\n{files}, {cores} cores, load {load:.1f} before")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the reproduction on rooms shows beyond its table: the paper's claims, seed by seed, and pictures side by side.
 
-    aerepr train examples/rooms_features.toml                  the judge of the Frechet distances
+    aerepr train examples/rooms_judge.toml                     the judge of the Frechet distances
     aerepr study run examples/studies/rooms.toml --jobs 2      about three hours on two cores, together with the judge
     python benchmarks/reproduction.py --out DIR                some minutes
 
@@ -12,8 +12,13 @@ Of every run of the study that is done:
   first and hues last, so that the mean position of the hues less that of the others is positive. Models whose decoders treat
   all variables alike (AE, VAE, AdaAE) are the control: whatever order theirs have is chance.
 - **Effect.** How much the picture changes, 1000 times the mean squared difference, when one variable is taken from another test image.
-- **Samplers.** The study's Frechet distances: does hybrid sampling beat the prior that a VAE was trained towards, seed by seed?
-- **DCI.** In how many pairs of runs SAE's is above AE's and AdaAE's.
+- **Samplers.** The study's Frechet distances: does hybrid sampling beat the prior that a VAE was trained towards, and samples of a
+  Gaussian fitted to the codes, seed by seed? And in how many pairs of runs are SAE's hybrid samples nearer than AE's and AdaAE's?
+- **Gap.** `hybrid_gap.ratio_decoded`, the error of encoding hybrid samples again over that of reconstructions.
+- **Reconstruction.** Cross entropy: do SAE and AdaAE come before all others, seed by seed?
+- **DCI.** In how many pairs of runs SAE's is above AE's and AdaAE's: nine pairs each, with three seeds.
+- **The judge.** How well the encoder of the Frechet distances does itself: its own reconstruction, and how well each factor can be read
+  from its codes by a linear classifier (`explicitness`). What cannot be read there, the distances cannot see.
 
 Writes DIR/reproduction.json and .md, and into --pictures (left out: DIR) reproduction-samples.png, of each recipe test images,
 reconstructions, and hybrid, prior and Gaussian-fitted samples, and reproduction-<recipe>.png, a quarter of the latent redrawn in
@@ -25,7 +30,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -35,9 +40,11 @@ from family_pictures import Rows, channels_first, rows_of
 
 import aerepr
 from aerepr.errors import AereprError
-from aerepr.metrics import dci_lgbm
+from aerepr.evaluation.asked import placed
+from aerepr.metrics import dci_lgbm, explicitness
+from aerepr.registry.registry import Registry
 from aerepr.sampling.pictures import labelled_rows, save_png
-from aerepr.study.folder import find
+from aerepr.study.folder import StudyFolder, find
 from aerepr.study.record import Record, records
 from aerepr.workflows.assemble import run_source
 from aerepr.workflows.load import Run
@@ -66,14 +73,11 @@ def order_of(run: Run, rows: int) -> dict[str, Any]:
         By factor: `position`, and `importance` of each variable for it; `gap`, hues less geometry; `informativeness`, accuracy of
         the trees; `effect`, of each variable.
     """
-    source = run_source(run.directory, run.view, run.registry, run.data)
-    chosen = source.choice("test", rows)
-    codes_ND = run.encode(channels_last(source.examples(chosen).cpu().numpy()))
-    assert source.dataset.factors is not None
-    found = dci_lgbm(codes_ND, source.dataset.factors.classes[chosen])
+    images, classes_NK, names = test_rows(run, rows)
+    codes_ND = run.encode(images)
+    found = dci_lgbm(codes_ND, classes_NK)
     pieces = np.split(np.arange(codes_ND.shape[1]), np.cumsum(run.layout.sizes)[:-1])
     importance_VK = np.stack([found.importance_DK[piece].sum(axis=0) for piece in pieces])
-    names = source.dataset.factors.names
     position = dict(zip(names, positions(importance_VK).tolist(), strict=True))
     hues, geometry = ([position[name] for name in group] for group in (HUES, GEOMETRY))
     return {
@@ -82,6 +86,37 @@ def order_of(run: Run, rows: int) -> dict[str, Any]:
         "gap": fmean(hues) - fmean(geometry),
         "informativeness": found.informativeness_test,
         "effect": effects(run, codes_ND[:EFFECT_ROWS], pieces),
+    }
+
+
+def test_rows(run: Run, rows: int) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+    """So many test images, channels last; the classes of their factors (N, K), and the factors' names."""
+    source = run_source(run.directory, run.view, run.registry, run.data)
+    chosen = source.choice("test", rows)
+    assert source.dataset.factors is not None
+    images = channels_last(source.examples(chosen).cpu().numpy())
+    return images, source.dataset.factors.classes[chosen], source.dataset.factors.names
+
+
+def judge_of(place: StudyFolder, runs: Path) -> Run | None:
+    """The run whose encoder measures the study's Frechet distances; None: each run is measured by its own."""
+    plan = place.read_plan()
+    for item in plan["evaluate"]:
+        frechet = {"frechet": item["asked"]["settings"].get("frechet", {})}
+        asked = placed(frechet, Path(plan["folder"]), Registry())["frechet"].get("features")
+        if asked is not None:
+            return aerepr.load(asked, runs)
+    return None
+
+
+def quality(judge: Run, rows: int) -> dict[str, Any]:
+    """What a judge can see, on test images: its mean squared error a value, and the explicitness of each factor."""
+    images, classes_NK, names = test_rows(judge, rows)
+    told = explicitness(judge.encode(images), classes_NK)
+    return {
+        "run": judge.spec.name,
+        "mse": float(np.square(judge.reconstruct(images) - images).mean()),
+        "explicitness": dict(zip(names, told.test_K.tolist(), strict=True)),
     }
 
 
@@ -149,6 +184,8 @@ def measure(done: Sequence[Record], rows: int) -> dict[str, Any]:
             "order": order_of(aerepr.load(record.run), rows),
             "frechet": distances(record),
             "dci": number(record, "dci.disentanglement"),
+            "bce": number(record, "reconstruction.bce"),
+            "ratio_decoded": number(record, "hybrid_gap.ratio_decoded"),
         }
         print(f"{recipe_of(record)} seed {record.levels['seed']}", flush=True)
     return found
@@ -186,8 +223,8 @@ def claims(found: Mapping[str, Any], protocol: str) -> str:
         lines.append(f"| {recipe} | {' | '.join([*cells, *[''] * (count - len(cells))])} |")
     lines += ["", "1000 times the mean squared change of the picture when that variable comes from another image.", ""]
     lines += [
-        "| recipe | reconstruction | hybrid | per dimension | prior | fitted | hybrid below prior |",
-        f"|{'---|' * 7}",
+        "| recipe | reconstruction | hybrid | per dimension | prior | fitted | hybrid below prior | hybrid below fitted |",
+        f"|{'---|' * 8}",
     ]
     for recipe, seeds in found.items():
         frechet = [seed["frechet"] for seed in seeds.values()]
@@ -195,23 +232,84 @@ def claims(found: Mapping[str, Any], protocol: str) -> str:
         for name in MADE:
             values = [one[name] for one in frechet if name in one]
             cells.append(spread(values) if values else "-")
-        both = [one for one in frechet if {"prior", "hybrid_variable"} <= one.keys()]
-        better = sum(one["hybrid_variable"] < one["prior"] for one in both)
-        lines.append(f"| {recipe} | {' | '.join(cells)} | {f'{better} of {len(both)} seeds' if both else '-'} |")
+        better = [below(frechet, "hybrid_variable", other) for other in ("prior", "gaussian")]
+        lines.append(f"| {recipe} | {' | '.join([*cells, *better])} |")
     lines += ["", f"Squared Fréchet distances, smaller is better. {protocol}.", ""]
+    lines += reconstruction(found)
+    lines += [
+        *pairs(found, "DCI", lambda seed: seed["dci"], above=True),
+        *pairs(found, "Fréchet distance of hybrids", lambda seed: seed["frechet"].get("hybrid_variable"), above=False),
+        *pairs(found, "`hybrid_gap.ratio_decoded`", lambda seed: seed["ratio_decoded"], above=False),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def below(frechet: Sequence[Mapping[str, float]], one: str, other: str) -> str:
+    """In how many seeds one kind of sample is nearer to the data than another."""
+    both = [of_seed for of_seed in frechet if {one, other} <= of_seed.keys()]
+    return f"{sum(of_seed[one] < of_seed[other] for of_seed in both)} of {len(both)} seeds" if both else "-"
+
+
+def reconstruction(found: Mapping[str, Any]) -> list[str]:
+    """Cross entropy, each recipe's place by it among the runs of a seed, and the gap of hybrid samples."""
+    shown = "| recipe | cross entropy | of each seed | place in each seed | `hybrid_gap.ratio_decoded` | of each seed |"
+    lines = [shown, f"|{'---|' * 6}"]
+    by_seed: dict[str, dict[str, float]] = {}
+    for recipe, seeds in found.items():
+        for number_, seed in seeds.items():
+            if seed["bce"] is not None:
+                by_seed.setdefault(number_, {})[recipe] = seed["bce"]
+    ranked = {number_: sorted(of_seed, key=of_seed.__getitem__) for number_, of_seed in by_seed.items()}
+    for recipe, seeds in found.items():
+        places = [f"{order.index(recipe) + 1} of {len(order)}" for order in ranked.values() if recipe in order]
+        cells = [*each(seeds, "bce", 1), ", ".join(places) or "-", *each(seeds, "ratio_decoded", 2)]
+        lines.append(f"| {recipe} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Nats an image of the test split, smaller is better; the gap is 1 where hybrids encode as decoded data does.",
+        "",
+    ]
+    ours = [recipe for recipe in found if recipe.startswith(("SAE", "AdaAE"))]
+    whole = [order for order in ranked.values() if len(order) == len(found)]
+    if ours and whole and len(ours) < len(found):
+        first = sum(set(order[: len(ours)]) == set(ours) for order in whole)
+        lines.append(f"- {' and '.join(ours)} reconstruct better than all others in {first} of {len(whole)} seeds")
+    return lines
+
+
+def each(seeds: Mapping[str, Any], key: str, digits: int) -> tuple[str, str]:
+    """Mean and deviation of a number, and its value in each seed that has one."""
+    values = [seed[key] for seed in seeds.values() if seed[key] is not None]
+    return (spread(values, digits), ", ".join(f"{value:.{digits}f}" for value in values)) if values else ("-", "-")
+
+
+def pairs(found: Mapping[str, Any], what: str, of: Callable[[Any], float | None], above: bool) -> list[str]:
+    """In how many pairs of runs a number of SAE is above that of AE and AdaAE, or below it."""
     scores = {
-        recipe: [seed["dci"] for seed in seeds.values() if seed["dci"] is not None] for recipe, seeds in found.items()
+        recipe: [value for seed in seeds.values() if (value := of(seed)) is not None] for recipe, seeds in found.items()
     }
+    lines = []
     for ours in (recipe for recipe in scores if recipe.startswith("SAE")):
         for other in (recipe for recipe in scores if recipe.startswith(("AE", "AdaAE"))):
-            pairs = [(a, b) for a in scores[ours] for b in scores[other]]
-            if pairs:
-                above = sum(a > b for a, b in pairs)
+            both = [(a, b) for a in scores[ours] for b in scores[other]]
+            if both:
+                count = sum(a > b if above else a < b for a, b in both)
                 lines.append(
-                    f"- DCI of {ours} above that of {other} in {above} of {len(pairs)} pairs of runs: "
+                    f"- {what} of {ours} {'above' if above else 'below'} that of {other} in {count} of {len(both)} pairs of runs: "
                     f"{spread(scores[ours], 3)} against {spread(scores[other], 3)}"
                 )
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def judge_in_words(found: Mapping[str, Any] | None) -> str:
+    """The judge's own figures in Markdown."""
+    if found is None:
+        return "The judge of the Fréchet distances: each run's own encoder.\n"
+    told = ", ".join(f"{name} {value:.3f}" for name, value in found["explicitness"].items())
+    return (
+        f"The judge of the Fréchet distances, {found['run']}: mean squared error {found['mse']:.5f} a value; explicitness of each factor "
+        f"in its codes (0.5 is chance, 1 the top): {told}. What cannot be read there, the distances cannot see.\n"
+    )
 
 
 def sample_rows(run: Run, recipe: str) -> Rows:
@@ -269,7 +367,8 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parsed(arguments)
     try:
-        study = records(find(options.runs, options.study).path)
+        place = find(options.runs, options.study)
+        study, judge = records(place.path), judge_of(place, options.runs)
     except AereprError as cause:
         raise SystemExit(str(cause)) from cause
     done = [record for record in study.records if record.state == "done"]
@@ -278,9 +377,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures = measure(done, options.rows)
     absent = [f"{record.levels} is {record.state}" for record in study.records if record.state != "done"]
     options.out.mkdir(parents=True, exist_ok=True)
-    kept = {"study": study.name, "absent": absent, "rows": options.rows, "recipes": figures}
+    judged_by = quality(judge, options.rows) if judge is not None else None
+    kept = {"study": study.name, "absent": absent, "rows": options.rows, "judge": judged_by, "recipes": figures}
     (options.out / "reproduction.json").write_text(json.dumps(kept, indent=1) + "\n")
-    text = "\n".join([claims(figures, judged(done)), *(f"- left out: {line}" for line in absent)])
+    text = "\n".join(
+        [claims(figures, judged(done)), judge_in_words(judged_by), *(f"- left out: {line}" for line in absent)]
+    )
     (options.out / "reproduction.md").write_text(text)
     draw(done, options.pictures or options.out, options.base)
     print(text)

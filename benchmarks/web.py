@@ -2,12 +2,12 @@
 
     python benchmarks/web.py --out DIR                SAE-12 at 64 pixels, weights of two steps; DIR may be that of export.py
 
-A move is timed from the slider's event to the picture on the canvas: it goes to the page's worker, is decoded there, comes back
-and is painted. The bare call is `session.run` with the values read, of a session that the benchmark opens in the page itself,
-with the same runtime, file and number of threads. It is measured twice: of a page at rest, and shown, which is the least that
-any page with a slider must do: the slider stands where it is moved to, and the values go to a canvas. There is a move or a call
-in each frame, since that is when browsers tell a page of a pointer that moves. All take turns, some of each at a time; what is
-compared are the medians.
+A move is timed from the slider's event to the picture on the canvas: its code is decoded, by a quick decoder in the page itself
+(`in_page`), else in the page's worker, and painted. The bare call is `session.run` with the values read, of a session that the
+benchmark opens in the page itself, with the same runtime, file and number of threads. It is measured twice: of a page at rest,
+and shown, which is the least that any page with a slider must do: the slider stands where it is moved to, and the values go to a
+canvas. There is a move or a call in each frame, since that is when browsers tell a page of a pointer that moves. All take turns,
+some of each at a time; what is compared are the medians.
 Needs Chromium, the Python package playwright, and npm if the runtime of the page is not in the cache. Prints one line of JSON.
 """
 

@@ -1,4 +1,4 @@
-"""Virtual environments that see all packages of this one, and take installs of their own."""
+"""What tests run other programs with: virtual environments beside this one, and hosts that may be absent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import subprocess
 import sysconfig
 import venv
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 # pip as a user calls it, less what needs a network: everything that could be asked for is here already.
 OFFLINE = {
@@ -16,6 +19,13 @@ OFFLINE = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_QUIET": "1",
 }
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip what needs a host (compiler, Node, browser) that is not here; a failure where hosts are promised, as in CI."""
+    if os.environ.get("AEREPR_HOSTS") == "required":
+        pytest.fail(f"{reason}; AEREPR_HOSTS=required promises it")
+    pytest.skip(reason)
 
 
 def beside(home: Path) -> Path:

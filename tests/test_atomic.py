@@ -97,6 +97,25 @@ def test_a_failure_leaves_the_old_folder(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["product"]
 
 
+def test_ctrl_c_between_the_two_renames_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "product"
+    path.mkdir()
+    (path / "a.txt").write_text("old")
+    rename, calls = os.rename, [0]
+
+    def interrupted(source: Path, target: Path) -> None:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), folder_aside(path) as aside:
+        (aside / "a.txt").write_text("new")
+    assert (path / "a.txt").read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["product"]
+
+
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     left = tmp_path / ".0123abcd.part.product"
     left.mkdir()
@@ -108,7 +127,7 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".0123abcd.part.another", "product"]
 
 
-@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "disk is full"), (errno.EACCES, "cannot be written")])
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "disk is full"), (errno.EFBIG, "cannot be written")])
 def test_the_disk_is_told_as_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
 ) -> None:

@@ -28,6 +28,9 @@ from aerepr.workflows import study as studies
 from aerepr.workflows import study_worker
 from aerepr.workflows import train as training
 
+# Says what a page lacks here.
+pytest_plugins = ["tests.export.visit"]
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = [
     *("data.size=16", "data.subset.floor_hue=[0]", "data.subset.wall_hue=[0]", "data.gallery=2", "sampler.size=16"),
@@ -169,6 +172,20 @@ def test_export_prints_times_ratios_and_sizes(
     assert "| decoder.onnx | " in shown
 
 
+@pytest.mark.full
+@pytest.mark.usefixtures("chromium", "runtime")
+def test_web_prints_what_a_move_costs(tmp_path: Path) -> None:
+    # A process of its own: one process holds one playwright, which the tests of the page may have.
+    asked = arguments(tmp_path, SMALL, "--turns", "2", "--each", "3")
+    command = [sys.executable, str(BENCHMARKS / "web.py"), *asked]
+    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, check=True)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert (figures["calls"], figures["in_page"], figures["at_most"]) == (6, True, 1.3)
+    assert figures["bare_ms"] > 0
+    for ratio, call in (("ratio", "bare_ms"), ("ratio_shown", "shown_ms")):
+        assert figures[ratio] == pytest.approx(figures["move_ms"] / figures[call], rel=0.1)
+
+
 def test_a_way_that_ends_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,12 +218,14 @@ def test_family_pictures_are_one_a_model_and_one_of_all(
     assert len(steps) == 3 * 4
 
 
+# Values of every factor, so that all can be told apart, of which some 300 images are for tests.
+FEW = "floor_hue = [0, 3, 6], wall_hue = [0, 3, 6], object_hue = [0, 3, 6], scale = [0, 7], orientation = [0, 5, 9, 14]"
 STUDY = """
 name = "rooms"
 [spec]
 model.encoder.width = 8
 model.decoder.width = 8
-data = { name = "rooms", size = 16, gallery = 3 }
+data = { name = "rooms", size = 16, gallery = 3, subset = { FEW } }
 train = { steps = 3, batch_size = 8, device = "cpu", validate_every = 1000000 }
 sampler = { name = "hybrid", size = 16 }
 [axes]
@@ -214,10 +233,16 @@ sampler = { name = "hybrid", size = 16 }
 seed = [0]
 [[evaluate]]
 id = "judged"
-metrics = ["frechet"]
+metrics = ["frechet", "reconstruction", "hybrid_gap"]
 rows = 40
-settings = { frechet = { rows = 40 } }
-"""
+settings = { frechet = { rows = 40, features = "judge" } }
+""".replace("FEW", FEW)
+JUDGE = """
+name = "judge"
+model = { recipe = "AE", encoder = { width = 8 }, decoder = { width = 8 } }
+data = { name = "rooms", size = 16, gallery = 3, subset = { FEW } }
+train = { steps = 1, batch_size = 8, device = "cpu", validate_every = 1000000 }
+""".replace("FEW", FEW)
 
 
 def test_reproduction_reads_the_study_and_draws_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +251,8 @@ def test_reproduction_reads_the_study_and_draws_it(tmp_path: Path, monkeypatch: 
     asked = ["--out", "out", "--rows", "300"]
     with pytest.raises(SystemExit, match='no study "rooms" here'):
         study.main(asked)
+    Path("judge.toml").write_text(JUDGE)
+    training.train("judge.toml")
     Path("rooms.toml").write_text(STUDY)
     assert studies.run("rooms.toml", jobs=2)["states"]["done"] == 2
     study.main(asked)
@@ -239,9 +266,17 @@ def test_reproduction_reads_the_study_and_draws_it(tmp_path: Path, monkeypatch: 
     assert all(len(of_variables) == 6 for of_variables in sae["order"]["importance"].values())
     assert set(vae["frechet"]) == set(study.MADE)
     assert set(sae["frechet"]) == set(study.MADE) - {"prior"}
+    stored = {record.levels["model.recipe"]: record.metrics for record in records(Path("runs/rooms")).records}
+    assert sae["bce"] == stored["SAE-6"]["judged/reconstruction.bce"]
+    assert sae["ratio_decoded"] == stored["SAE-6"]["judged/hybrid_gap.ratio_decoded"]
+    # The run that judged says what it can see.
+    judge = figures["judge"]
+    assert (judge["run"], set(judge["explicitness"])) == ("judge", {*study.HUES, *study.GEOMETRY})
+    assert all(0 <= area <= 1 for area in judge["explicitness"].values())
     text = Path("out/reproduction.md").read_text()
     assert "of 1 seeds" in text
-    assert "judged/frechet.reconstruction@rows=40: " in text
+    assert "judged/frechet.reconstruction@features=judge,rows=40: " in text
+    assert f"mean squared error {judge['mse']:.5f} a value; explicitness of each factor" in text
     sizes = {path.name: np.asarray(Image.open(path)).shape for path in Path("out").glob("*.png")}
     assert set(sizes) == {"reproduction-samples.png", "reproduction-SAE-6.png", "reproduction-VAE.png"}
     # Real, reconstructed, hybrid and fitted; and prior samples of the VAE.
@@ -259,19 +294,28 @@ def test_position_is_where_the_importance_is(monkeypatch: pytest.MonkeyPatch) ->
 def test_claims_are_counted_by_seed_and_by_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     study = script("reproduction", monkeypatch)
 
-    def figures(dci: float, prior: float | None) -> dict[str, object]:
+    def figures(dci: float, prior: float | None, bce: float, hybrid: float = 2.0) -> dict[str, object]:
         order = {"position": dict.fromkeys((*study.HUES, *study.GEOMETRY), 0.5), "gap": 0.1, "effect": [1.0]}
-        frechet = {"hybrid_variable": 2.0} | ({"prior": prior} if prior is not None else {})
-        return {"order": order | {"informativeness": 0.9}, "dci": dci, "frechet": frechet}
+        frechet = {"hybrid_variable": hybrid, "gaussian": 2.5} | ({"prior": prior} if prior is not None else {})
+        numbers = {"dci": dci, "bce": bce, "ratio_decoded": hybrid, "frechet": frechet}
+        return {"order": order | {"informativeness": 0.9}, **numbers}
 
     found = {
-        "SAE-12": {"0": figures(0.5, None), "1": figures(0.3, None)},
-        "VAE": {"0": figures(0.2, 3.0), "1": figures(0.2, 1.0)},
-        "AE": {"0": figures(0.4, None), "1": figures(0.1, None)},
+        "SAE-12": {"0": figures(0.5, None, 900.0), "1": figures(0.3, None, 935.0, hybrid=4.0)},
+        "VAE": {"0": figures(0.2, 3.0, 930.0), "1": figures(0.2, 1.0, 940.0)},
+        "AE": {"0": figures(0.4, None, 920.0, hybrid=3.0), "1": figures(0.1, None, 910.0, hybrid=5.0)},
     }
     text = study.claims(found, "as it came about")
-    assert "| 1 of 2 seeds |" in text
+    # Hybrids of the VAE are nearer than prior samples in one seed, and than fitted ones in both; SAE-12's in one, AE's in none.
+    assert "| 3.00 ± 1.41 | - | - | 2.50 ± 0.00 | - | 1 of 2 seeds |" in text
+    assert "| 1 of 2 seeds | 2 of 2 seeds |" in text
+    assert "| - | 0 of 2 seeds |" in text
+    assert "| SAE-12 | 917.5 ± 24.7 | 900.0, 935.0 | 1 of 3, 2 of 3 | 3.00 ± 1.41 | 2.00, 4.00 |" in text
+    assert "- SAE-12 reconstruct better than all others in 1 of 2 seeds" in text
     assert "DCI of SAE-12 above that of AE in 3 of 4 pairs of runs: 0.400 ± 0.141 against 0.250 ± 0.212" in text
+    # 2 and 4 against 3 and 5.
+    assert "Fréchet distance of hybrids of SAE-12 below that of AE in 3 of 4 pairs of runs: 3.000" in text
+    assert "`hybrid_gap.ratio_decoded` of SAE-12 below that of AE in 3 of 4 pairs" in text
     assert "of VAE in" not in text
     record = Record({}, "", "done", None, "", {"judged/frechet.prior@features=a,rows=4": 1.0}, {}, {})
     assert study.number(record, "frechet.prior") == 1.0
@@ -383,3 +427,23 @@ def test_demo_measures_the_distance_to_the_nearest_room(
     # No reconstruction is nearer to its own image than to the nearest one.
     assert 0 < float(back) <= float(error) + 0.01
     assert float(hybrids) > 0
+
+
+def test_rooms_are_counted_by_the_second(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["rooms.py", "--size", "16", "--batches", "4"])
+    script("rooms", monkeypatch).main()
+    row = capsys.readouterr().out.splitlines()[-1]
+    middle, low, high = (float(value.replace(",", "")) for value in re.findall(r"[\d,]{2,}(?= [(t]|\))", row)[:3])
+    assert 0 < low <= middle <= high
+    assert "16 x 16" in row
+
+
+def test_start_up_takes_turns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    start_up = script("start_up", monkeypatch)
+    monkeypatch.setattr(
+        start_up, "COMMANDS", {"nothing": ["-c", "pass"], "long": ["-c", "import time; time.sleep(0.3)"]}
+    )
+    monkeypatch.setattr(sys, "argv", ["start_up.py", "--rounds", "2"])
+    start_up.main()
+    nothing, long = (float(re.search(r"\| ([\d.]+) \(", row)[1]) for row in capsys.readouterr().out.splitlines()[2:])
+    assert long - nothing == pytest.approx(0.3, abs=0.25)

@@ -198,6 +198,7 @@ def test_exports_to_every_format(name: str, trained: Callable[[str], Run], tmp_p
     found = trained(name).export("all", out=tmp_path / "exports")
     assert max(found["max_abs_diff"].values()) <= 1e-5
     assert set(found["skipped"]) <= {"web"}, "only what the page needs may be missing here"
+    assert found["skipped"] or "index.html" in found["files"]
     samples = [load_decoder(tmp_path / "exports", trust=True, format=form).sample(3, 1) for form in FORMATS]
     span = max(float(np.ptp(samples[0])), 1.0)
     for other in samples[1:]:

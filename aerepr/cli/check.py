@@ -16,7 +16,8 @@ EXAMPLES = (
 def check(spec: Spec, sets: Sets = None, as_json: Json = False) -> None:
     """Check a spec without training it.
 
-    Shows every problem (and exits with 2), or parameters, shapes, memory and whether the decoder can be exported.
+    Shows every problem (and exits with 2), or parameters, what was chosen of depths, widths and places that the spec leaves
+    out, shapes, memory and whether the decoder can be exported.
     """
     from aerepr.cli.progress import Work
     from aerepr.errors import Problem, SpecError
@@ -48,7 +49,13 @@ def _text(name: str, answer: dict[str, Any]) -> str:
     variables = answer["layout"]
     rows.append(("latent", f"{answer['latent_dim']} dimensions in {len(variables)} variables of sizes {variables}"))
     rows += [(f"  {key}", " x ".join(map(str, sizes))) for key, sizes in answer["shapes"].items()]
+    for path, chosen in answer["resolved"].items():
+        rows += [(f"{path}.{key}", _words(value)) for key, value in chosen.items()]
     rows += [(f"memory: {key}", output.size(count)) for key, count in answer["memory"].items()]
     rows.append(("exportable", answer["exportable"]))
     rows += [("note", text) for text in answer["notes"]]
     return f"{name}: no problems\n{output.table(rows)}"
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

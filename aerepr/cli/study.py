@@ -31,7 +31,9 @@ def run(
             help="Runs at a time. Left out: one, or one on each GPU where there are several.",
         ),
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs again.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed runs and refused metrics again.")
+    ] = False,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -136,7 +138,20 @@ def rank(
             help="Numbers or metrics to correlate it with, with commas between. Left out: one of each supervised metric.",
         ),
     ] = None,
-    ascending: Annotated[bool, typer.Option("--ascending", help="The lowest score first.")] = False,
+    ascending: Annotated[
+        bool | None,
+        typer.Option(
+            "--ascending/--descending",
+            help="The lowest score first, or the highest. Left out: the best, where its metric says which; else the highest.",
+        ),
+    ] = None,
+    across_weights: Annotated[
+        bool,
+        typer.Option(
+            "--across-weights",
+            help="Order runs of different weights and likelihoods together: for a score that does not depend on them.",
+        ),
+    ] = False,
     resamples: Annotated[int, typer.Option("--resamples", min=2, metavar="N", help="Of the bootstrap.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")] = 0,
     form: Format = "text",
@@ -148,7 +163,8 @@ def rank(
     """Order runs by a score, and correlate it with others.
 
     The correlations are Spearman's, each with n and a 95 % interval (bootstrap over runs); below 8 runs there is none. Runs on
-    different data, or whose numbers came about in different ways, are ordered and correlated apart. CSV has the order alone.
+    different data, of different weights of regularizers or likelihoods, or whose numbers came about in different ways, are
+    ordered and correlated apart. CSV has the order alone.
     """
     with output.working():
         from aerepr.cli.progress import Work
@@ -160,6 +176,7 @@ def rank(
             runs=runs,
             against=_names(against),
             ascending=ascending,
+            across_weights=across_weights,
             resamples=resamples,
             seed=seed,
             folder=folder,

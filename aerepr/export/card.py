@@ -81,9 +81,10 @@ class CardGraph(_Record):
 
 
 class CardFile(_Record):
-    """One file: who wrote it, its hash, and its largest difference from the eager model, relative to the data range.
+    """One file: who wrote it, its hash, and its largest difference from the model, relative to the data range.
 
-    There is no difference where a file computes nothing, such as a page. `psnr` (dB) is stated where weights are stored in fp16.
+    The model is the eager one, or that one in double precision, where the file is nearer to it: see `exportable.verify`. There is
+    no difference where a file computes nothing, such as a page. `psnr` (dB) is stated where weights are stored in fp16.
     """
 
     purpose: str
@@ -100,9 +101,10 @@ class CardFile(_Record):
 class CardGolden(_Record):
     """Noise of `seed` for one example, the codes it becomes, what they decode to, and the codes that an encoder finds in that.
 
+    `output` and `encoded` are what the model gives in double precision, if it has no part that knows single precision alone.
     `output` is flattened, every `stride`-th value (1: all). `encoded` is of the example in which each of those values stands
     `stride` times, so of `output` itself where it is whole. A host may differ by `tolerance` times the range of the data, or
-    of the codes.
+    of the codes; what an encoder finds, by `encoded_tolerance` times that of the codes.
     """
 
     seed: int
@@ -112,6 +114,7 @@ class CardGolden(_Record):
     encoded: tuple[float, ...]
     stride: int
     tolerance: float
+    encoded_tolerance: float
 
 
 class Card(_Record):

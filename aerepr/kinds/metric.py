@@ -28,6 +28,7 @@ class Metric(ABC):
             set, wherever the run has what it needs.
         absent: why a run may have no number of a field that others have, by field, such as {"prior": "..."}; what a table says
             in its place.
+        lower_is_better: fields of which less is better, such as "mse"; "*": all. `study rank` puts the lowest of them first.
         whole_grid: a metric of codes that asks for every combination of factors, once each, whatever rows are asked about:
             a protocol that queries the data set. An instance may set it.
         matrix: numbers (rows, columns), most of them in [0, 1], that say more than those of `compute`, which sets it on the
@@ -41,6 +42,7 @@ class Metric(ABC):
     protocol: ClassVar[str]
     on_request: ClassVar[str] = ""
     absent: ClassVar[Mapping[str, str]] = {}
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()
     whole_grid: bool = False
     matrix: np.ndarray | None = None
 

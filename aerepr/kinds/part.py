@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from torch import nn
@@ -46,9 +47,15 @@ class BuildContext:
 
 
 class Part(nn.Module):
-    """Base of the contracts that are modules; a component derives from its contract, never from this directly."""
+    """Base of the contracts that are modules; a component derives from its contract, never from this directly.
+
+    Attributes:
+        resolved: what a component chose itself from sizes and other settings, such as its depth, by the name it has or would
+            have in the spec; set in `__init__` and shown by `check`. Numbers, texts and lists of them.
+    """
 
     Spec: ClassVar[type[ComponentSpec]] = ComponentSpec
+    resolved: Mapping[str, object] = MappingProxyType({})
 
     def setup(self, data: TrainingData) -> None:
         """Called once before step 0 with the training data; what it computes are buffers or initial weights."""

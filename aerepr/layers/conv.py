@@ -154,6 +154,11 @@ class MixedFirst(nn.Module):
         return total
 
 
+def groups(blocks: nn.Module) -> list[int]:
+    """Groups of the GroupNorms in a stack of blocks: each number once, the first first."""
+    return list(dict.fromkeys(module.num_groups for module in blocks.modules() if isinstance(module, nn.GroupNorm)))
+
+
 def encoder_blocks(
     plan: Plan, inputs: int, width: int, first_kernel: int, nonlinearity: Nonlinearity, downsample: Downsampling
 ) -> nn.Sequential:

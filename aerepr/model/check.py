@@ -16,13 +16,14 @@ from aerepr.kinds.dataset import DataInfo
 from aerepr.kinds.distributions import has_closed_form, has_density, is_comparable, is_factorised
 from aerepr.kinds.metric import Metric
 from aerepr.kinds.objective import Objective
-from aerepr.kinds.part import BuildContext
+from aerepr.kinds.part import BuildContext, Part
 from aerepr.kinds.regularizer import Regularizer
+from aerepr.kinds.sampler import Sampler
 from aerepr.kinds.step import Mode, Step, Term
 from aerepr.layers.exportable import Decode
 from aerepr.layers.noise import StepNoise
 from aerepr.model.build import build_sampler, build_system
-from aerepr.model.system import System
+from aerepr.model.system import PARTS, System
 from aerepr.registry.registry import Registry
 from aerepr.spec.run import RunSpec
 
@@ -37,14 +38,16 @@ class Report:
     Attributes:
         parameters: `trainable`, `total`, one a part; `adversaries` apart and in neither sum.
         layout: sizes of the latent's variables. shapes: of one batch, by name.
+        resolved: what components chose themselves, such as their depth, by the path of their table.
         memory: bytes, `parameters` (with gradients and optimizer), `activations` of one batch (estimate).
-        exportable: what `torch.export` said of the decoder: "yes", or the reason it cannot be.
+        exportable: what `torch.export` said of the decoder: "yes", or "no" with the reason.
         notes: what a user should know and need not mend.
     """
 
     latent_dim: int
     parameters: dict[str, int] = field(default_factory=dict)
     layout: list[int] = field(default_factory=list)
+    resolved: dict[str, dict[str, object]] = field(default_factory=dict)
     shapes: dict[str, list[int]] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
     exportable: str = "not checked"
@@ -63,7 +66,7 @@ def check(spec: RunSpec, info: DataInfo, registry: Registry | None = None, expor
     try:
         with torch.device("meta"):
             system = build_system(spec, info, registry)
-            build_sampler(spec, system, info, registry)
+            sampler = build_sampler(spec, system, info, registry)
     except SpecError as cause:
         report.problems += cause.problems
         return report
@@ -72,6 +75,7 @@ def check(spec: RunSpec, info: DataInfo, registry: Registry | None = None, expor
         return report
     report.parameters = _parameters(system)
     report.layout = system.layout.sizes
+    report.resolved = _resolved(system, sampler)
     _push(spec, info, system, report)
     _metrics(spec, info, system, report, registry)
     _companions(spec, info, system, report, registry)
@@ -89,6 +93,13 @@ def _parameters(system: System) -> dict[str, int]:
     adversaries = sum(p.numel() for _, _, parameters in system.adversaries() for p in parameters)
     trainable = sum(p.numel() for pairs in by_part.values() for _, p in pairs if p.requires_grad)
     return {"trainable": trainable, "total": sum(found.values()), **found, "adversaries": adversaries}
+
+
+def _resolved(system: System, sampler: Sampler) -> dict[str, dict[str, object]]:
+    parts = {f"model.{name}": system.part(name) for name in PARTS if name != "regularizers"}
+    parts |= {f"model.regularizers.{key}": module for key, module in system.terms.items()}
+    parts["sampler"] = sampler
+    return {path: dict(part.resolved) for path, part in parts.items() if isinstance(part, Part) and part.resolved}
 
 
 def _push(spec: RunSpec, info: DataInfo, system: System, report: Report) -> None:
@@ -311,5 +322,8 @@ def _exportable(system: System, latent_dim: int) -> str:
     try:
         torch.export.export(Decode(system.model).eval(), (z_BD,), dynamic_shapes=({0: batch},), strict=False)
     except Exception as cause:  # noqa: BLE001 - whatever the exporter says is the answer
-        return str(cause).strip().splitlines()[0]
+        first, *more = str(cause).strip().splitlines()
+        # Where the first line names only the constraint, the second says what broke it.
+        details = more[0].strip() if more and more[0].lstrip().startswith("- ") else ""
+        return f"no: {first.partition(' For more information')[0]} {details.removeprefix('- ')}".rstrip()
     return "yes"

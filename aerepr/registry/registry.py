@@ -83,7 +83,7 @@ class Registry:
             PluginError: it cannot be imported, is no component, or was written for another version of the contracts.
         """
         entry = self.find(kind, name)
-        self._check_version(entry)
+        self._check_version(kind, name, entry.package, entry.version)
         component = entrypoints.load(entry)
         if not isinstance(getattr(component, "Spec", None), type):
             raise PluginError(
@@ -115,11 +115,13 @@ class Registry:
         Raises:
             UnknownComponent: no recipe answers to it.
             DuplicateComponent: two catalogues claim it.
+            PluginError: its package was written for another version of the contracts.
         """
         found = [(recipe, match) for recipe in self.recipes() if (match := recipe.match(name)) is not None]
         # A recipe named in full is meant before one that a parameter makes fit.
         found = [pair for pair in found if not pair[1]] or found
         if len(found) == 1:
+            self._check_version("recipe", name, found[0][0].origin)
             return found[0]
         if found:
             claims = " and ".join(recipe.origin for recipe, _ in found)
@@ -133,12 +135,13 @@ class Registry:
         found = {(entry.package, entry.version) for kind in entrypoints.KINDS for entry in self.entries(kind)}
         return sorted(found, key=lambda pair: (pair[0] != CORE, pair))
 
-    def _check_version(self, entry: Entry) -> None:
+    def _check_version(self, kind: str, name: str, package: str, version: str = "") -> None:
         for found in self.catalogues:
-            if found.origin == entry.package and found.api != API_VERSION:
+            if found.origin == package and found.api != API_VERSION:
+                whose = f"package {package} {version}".rstrip()
                 raise PluginError(
-                    f'{entry.kind} "{entry.name}": package {entry.package} {entry.version} was written for contract '
-                    f"version {found.api}, this aerepr has {API_VERSION}: install a matching release of either"
+                    f'{kind} "{name}": {whose} was written for contract version {found.api}, this aerepr has {API_VERSION}: '
+                    "install a matching release of either"
                 )
 
     def _why_missing(self, kind: str, name: str) -> str:

@@ -39,22 +39,25 @@ class Checkpoint:
 
 def save(run: RunDirectory, checkpoint: Checkpoint, best: bool = False) -> Path:
     """Write a checkpoint, then point `last` (and `best`) to it, then remove the oldest."""
-    target = run.checkpoints / f"step-{checkpoint.step:08d}"
+    target = run.checkpoints / _name(checkpoint.step)
     with atomic.folder_aside(target) as aside:
         hashes = {
             "model.safetensors": tensors.save(aside / "model.safetensors", checkpoint.model),
             "train.safetensors": tensors.save(aside / "train.safetensors", checkpoint.train),
         }
-        state = {"step": checkpoint.step, "sha256": hashes, **checkpoint.state}
+        state = {**checkpoint.state, "step": checkpoint.step, "sha256": hashes, "is_best": best}
         (aside / "state.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-    atomic.write_text(run.checkpoints / "last", target.name + "\n")
-    if best:
-        atomic.write_text(run.checkpoints / "best", target.name + "\n")
+    _point(run, target.name, best)
     keep = {pointed(run, "best"), *(path.name for path in folders(run)[-KEEP:])}
     for old in folders(run):
         if old.name not in keep:
             shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def point(run: RunDirectory, found: Checkpoint) -> None:
+    """Let the pointers say what a writer who was stopped between checkpoint and pointers meant them to."""
+    _point(run, _name(found.step), bool(found.state.get("is_best")))
 
 
 def folders(run: RunDirectory) -> list[Path]:
@@ -99,3 +102,13 @@ def load_last(run: RunDirectory) -> tuple[Checkpoint | None, list[str]]:
     if passed_over:
         raise CheckpointError(f"{run.checkpoints}: no checkpoint is whole:\n  " + "\n  ".join(passed_over))
     return None, []
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def _point(run: RunDirectory, name: str, best: bool) -> None:
+    atomic.write_text(run.checkpoints / "last", name + "\n")
+    if best:
+        atomic.write_text(run.checkpoints / "best", name + "\n")

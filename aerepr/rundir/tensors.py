@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from pathlib import Path
 
 import torch
@@ -14,9 +16,21 @@ from aerepr.errors import CheckpointError
 
 
 def save(path: Path, tensors: dict[str, Tensor]) -> str:
-    """Write tensors, return the file's SHA-256. Layout of memory is not kept: every tensor is stored contiguous."""
+    """Write tensors, return the file's SHA-256. Layout of memory is not kept: every tensor is stored contiguous.
+
+    Raises:
+        OSError: the file cannot be written, such as on a full disk.
+    """
     # Cloned, because the format refuses tensors that share memory.
-    save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, path)
+    own = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    try:
+        save_file(own, path)
+    except SafetensorError as cause:
+        # The library tells of the system's error in its text alone.
+        number = re.search(r"\(os error (\d+)\)", str(cause))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from cause
     return digest(path)
 
 

@@ -1,9 +1,10 @@
-"""Which runs of a study may be set beside each other: those on equal data whose numbers came about in the same way."""
+"""Which runs of a study may be set beside each other: on equal data, numbers that came about in the same way, equal weights."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from aerepr.errors import RunDirectoryError
 from aerepr.rundir.layout import RunDirectory
@@ -37,14 +38,36 @@ def data_of(record: Record) -> str:
     Raises:
         RunDirectoryError: the run's spec cannot be read.
     """
+    return _as_text(record, "data", lambda spec: {key: item for key, item in spec["data"].items() if key not in _ASIDE})
+
+
+def weights_of(record: Record) -> str:
+    """What the terms of a run's loss weigh: likelihood, regularizers with weights, and their schedules, as text.
+
+    Raises:
+        RunDirectoryError: the run's spec cannot be read.
+    """
+    return _as_text(record, "weights", _weights)
+
+
+def _weights(spec: dict[str, Any]) -> Any:
+    model, train = spec["model"], spec["train"]
+    terms = [[item["name"], item.get("id"), item["weight"]] for item in model["regularizers"]]
+    schedules = [item for item in train["schedules"] if item["target"].startswith("model.regularizers.")]
+    return [model["likelihood"], terms, schedules]
+
+
+def _as_text(record: Record, what: str, of: Callable[[dict[str, Any]], Any]) -> str:
+    """A part of a run's resolved spec; "" of a run that is not there."""
     if record.run is None:
         return ""
     path = RunDirectory(record.run).spec_resolved
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))["data"]
-        return json.dumps({key: value for key, value in table.items() if key not in _ASIDE}, sort_keys=True)
+        return json.dumps(of(json.loads(path.read_text(encoding="utf-8"))), sort_keys=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
-        raise RunDirectoryError(f"{path}: cannot be read, so it is unknown what data the run is of: {cause}") from cause
+        raise RunDirectoryError(
+            f"{path}: cannot be read, so it is unknown what {what} the run is of: {cause}"
+        ) from cause
 
 
 def called(levels: Mapping[str, str]) -> str:

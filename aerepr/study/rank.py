@@ -2,8 +2,8 @@
 
 The score is meant to be one that needs no factors, such as `udr.lasso`; that it picks the runs which supervised metrics
 would pick is what the correlations are to show. Spearman's rho is that of ranks, equal values sharing the mean of theirs;
-its interval is the percentile bootstrap over runs. Runs on other data, or whose numbers came about in another way, are
-ordered and correlated apart.
+its interval is the percentile bootstrap over runs. Runs on other data, of other weights or likelihoods, or whose numbers came
+about in another way, are ordered and correlated apart.
 Shape letters: N runs, R resamples.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aerepr.errors import UsageError
-from aerepr.study.alike import called, data_of, label_of, labels, what_sets_apart
+from aerepr.study.alike import called, data_of, label_of, labels, weights_of, what_sets_apart
 from aerepr.study.formats import Sheet, number
 from aerepr.study.record import Record, Study
 from aerepr.study.table import chosen
@@ -126,6 +126,7 @@ def rank(
     against: Sequence[str],
     *,
     ascending: bool = False,
+    across_weights: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Ranking:
@@ -133,6 +134,7 @@ def rank(
 
     Args:
         by: a key, or a metric, whose `.score` or first number is then meant. against: keys or metrics; may be empty.
+        across_weights: order runs of different weights and likelihoods together.
         seed: of the bootstrap.
 
     Raises:
@@ -152,7 +154,15 @@ def rank(
         else:
             placed.append(record)
     groups = []
-    for members in _parted(placed, lambda record: (data_of(record), record.protocols.get(label, ""))):
+
+    def comparable(record: Record) -> tuple[str, ...]:
+        return (
+            data_of(record),
+            record.protocols.get(label, ""),
+            "" if across_weights else weights_of(record),
+        )
+
+    for members in _parted(placed, comparable):
         found = []
         for key in keys:
             found += _correlations(members, by, key, label_of(key, known), resamples, seed)
@@ -256,7 +266,10 @@ def _line(item: Correlation, parted: bool) -> list[str]:
 def _notes(found: Ranking) -> list[str]:
     notes = []
     if len(found.groups) > 1:
-        notes.append("runs on other data, or whose numbers came about in another way, are ordered and correlated apart")
+        notes.append(
+            "runs on other data, of other weights or likelihoods, or whose numbers came about in another way, are ordered and "
+            "correlated apart"
+        )
     if any(item.rho.low is not None for group in found.groups for item in group.correlations):
         notes.append(
             f"intervals: percentiles of {found.resamples} resamples of the runs (bootstrap, seed {found.seed})"

@@ -10,7 +10,7 @@ import difflib
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -302,20 +302,33 @@ def as_json(found: Table) -> dict[str, Any]:
 
 
 def as_lines(found: Table) -> tuple[list[str], list[list[object]]]:
-    """Header and lines of a CSV file: a line for each row and number, with n and how it came about."""
+    """Header and lines of a CSV file: a line for each row and number, with n, how it came about, and why runs failed.
+
+    A row without a number has a line all the same, with its counts alone.
+    """
     axes = list(found.rows[0].levels) if found.rows else []
     known = [*found.protocols, *found.without]
-    header = [*axes, "metric", "mean", "sd", "n", "planned", *get_args(State), "notes", "protocol"]
+    header = [*axes, "metric", "mean", "sd", "n", "planned", *get_args(State), "notes", "protocol", "errors"]
     lines: list[list[object]] = []
     for row in found.rows:
+        counts = [row.planned, *(row.states[state] for state in get_args(State))]
+        errors = "; ".join(_errors(row, found))
         for key, cell in row.cells.items():
             protocols = found.protocols.get(label_of(key, known), {})
             own = [protocol for protocol, levels in protocols.items() if row.levels in levels]
             # A single number that is not finite is shown as it is.
             mean = next(iter(cell.values.values())) if cell.n == 1 else cell.mean
-            counts = [cell.n, row.planned, *(row.states[state] for state in get_args(State))]
             how = " | ".join(own) if cell.values else ""
-            lines.append(
-                [*row.levels.values(), key, mean, cell.deviation, *counts, "; ".join(cell.notes), how],
-            )
+            notes = "; ".join(cell.notes)
+            lines.append([*row.levels.values(), key, mean, cell.deviation, cell.n, *counts, notes, how, errors])
+        if not row.cells:
+            lines.append([*row.levels.values(), None, None, None, None, *counts, None, None, errors])
     return header, lines
+
+
+def _errors(row: Row, found: Table) -> Iterator[str]:
+    """Why runs of a row failed, such as "seed=1: loss is not finite"."""
+    for levels, error in found.failures:
+        if row.levels.items() <= levels.items():
+            which = called({axis: level for axis, level in levels.items() if axis not in row.levels})
+            yield f"{which}: {error or 'no reason is known'}" if which else error or "no reason is known"

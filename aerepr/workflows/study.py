@@ -41,7 +41,8 @@ def run(
     Args:
         study: a TOML file. runs: folder of all runs; those of the study go to `runs/<name>`.
         jobs: runs at a time; None: one, or one on each GPU where there are several.
-        retry_failed: work on failed runs again, from their last checkpoint.
+        retry_failed: work on failed runs again, from their last checkpoint, and compute metrics again that were refused on
+            runs that are done: what they lacked, such as a file, may be there by now.
         onlooker: is told how it goes on. worker: starts the process of a run.
 
     Returns:
@@ -57,13 +58,10 @@ def run(
     with locked(folder) as lock, Signals() as signals:
         adopt(folder, plan)
         before = records(folder.path).records
-        todo = [
-            _job(plan, folder, Path(runs), place)
-            for place, record in enumerate(before)
-            if record.state != "done" and (record.state != "failed" or retry_failed)
-        ]
-        states = Counter(record.state for record in before)
-        onlooker.begin(plan.name, len(before), states["done"], 0 if retry_failed else states["failed"])
+        wanted = [place for place, record in enumerate(before) if _is_wanted(record, retry_failed)]
+        todo = [_job(plan, folder, Path(runs), place, retry_failed) for place in wanted]
+        states = Counter(record.state for place, record in enumerate(before) if place not in wanted)
+        onlooker.begin(plan.name, len(before), states["done"], states["failed"])
         gpus = _gpus() if any(job.on_gpu for job in todo) else []
         slots = _slots(jobs or max(1, len(gpus)), gpus)
         signalled = Driver(folder, lock, worker, slots, onlooker, lambda: signals.caught).work(todo)
@@ -99,19 +97,31 @@ def _beginning(plan: Plan, planned: PlannedRun) -> str | None:
     return max(found, key=lambda run: run.spec.train.total_steps).hash if found else None
 
 
-def _job(plan: Plan, folder: StudyFolder, runs: Path, place: int) -> Job:
+def _is_wanted(record: Record, retry_failed: bool) -> bool:
+    """Whether there is work to do on a run."""
+    if record.state == "done":
+        return retry_failed and bool(record.refused)
+    return record.state != "failed" or retry_failed
+
+
+def _job(plan: Plan, folder: StudyFolder, runs: Path, place: int, retry_failed: bool = False) -> Job:
     planned = plan.runs[place]
     asked = {item.id or "": item.asked() for item in plan.evaluate}
     found = folder.run(planned.hash)
     trained = found is not None and found.state == "done"
-    wanted = unevaluated(folder, found, planned.hash, asked) if found is not None and trained else asked
+    wanted, refused = list(asked), {}
+    if found is not None and trained:
+        wanted, kept = unevaluated(folder, found, planned.hash, asked), folder.evaluation(found)
+        if retry_failed:
+            refused = {id_: list(kept[id_]["refused"]) for id_ in asked if id_ not in wanted and kept[id_]["refused"]}
     order = {
         "spec": planned.spec.tables(),
         "folder": str(plan.folder),
         "runs": str(runs),
         "run": str(found.path) if found is not None else None,
         "trained": trained,
-        "evaluate": {id_: asked[id_] for id_ in wanted},
+        "evaluate": {id_: asked[id_] for id_ in [*wanted, *refused]},
+        "refused": refused,  # of these tables, only these metrics
     }
     # A run that is there already goes on from where it is.
     beginning = _beginning(plan, planned) if found is None else None

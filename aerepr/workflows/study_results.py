@@ -62,7 +62,8 @@ def study_rank(
     by: str,
     runs: str | Path = "runs",
     against: Sequence[str] | None = None,
-    ascending: bool = False,
+    ascending: bool | None = None,
+    across_weights: bool = False,
     resamples: int = rank.RESAMPLES,
     seed: int = 0,
     folder: str | Path | None = None,
@@ -72,7 +73,9 @@ def study_rank(
 
     Args:
         by: a key, or a metric, whose `.score` or first number is meant. against: keys or metrics; None: one number of each
-            supervised metric there is. resamples, seed: of the bootstrap. The others as for `study_table`.
+            supervised metric there is. ascending: the lowest score first; None: where its metric says that less is better.
+        across_weights: order runs of different weights and likelihoods together. resamples, seed: of the bootstrap. The
+            others as for `study_table`.
 
     Raises:
         As `study_table`.
@@ -80,7 +83,11 @@ def study_rank(
     place = find(Path(runs), str(study) if study is not None else None)
     found = with_comparisons(place, records(place.path), [by, *(against or ())], folder, progress)
     chosen = _supervised(found) if against is None else against
-    return rank.rank(found, by, chosen, ascending=ascending, resamples=resamples, seed=seed)
+    by = rank.score_key(found, by)
+    ascending = _lower_is_better(by, found) if ascending is None else ascending
+    return rank.rank(
+        found, by, chosen, ascending=ascending, across_weights=across_weights, resamples=resamples, seed=seed
+    )
 
 
 def rendered(found: table.Table | rank.Ranking, form: str = "text", width: int | None = None) -> str:
@@ -129,6 +136,15 @@ def _supervised(study: Study) -> list[str]:
     return found
 
 
+def _lower_is_better(key: str, study: Study) -> bool:
+    """Whether the metric of a number says so."""
+    try:
+        component: type[Metric] = Registry().load("metric", _name(label_of(key, labels(study.records))))
+    except AereprError:
+        return False  # of a plugin that is not installed here
+    return not component.lower_is_better.isdisjoint({_field(key), "*"})
+
+
 def _with_absent(study: Study) -> Study:
     """The study, its records with the reasons for which a metric that was computed may lack a number that others have."""
     registry, known = Registry(), labels(study.records)
@@ -137,8 +153,7 @@ def _with_absent(study: Study) -> Study:
     for key, label in keys.items():
         with contextlib.suppress(AereprError):  # of a plugin that is not installed here
             component: type[Metric] = registry.load("metric", _name(label))
-            field = key.rpartition("/")[2].partition("@")[0].partition(".")[2]
-            reasons |= {key: component.absent[field]} if field in component.absent else {}
+            reasons |= {key: component.absent[_field(key)]} if _field(key) in component.absent else {}
 
     def lacking(record: Record) -> dict[str, str]:
         computed = {key for key in reasons if keys[key] in record.protocols}
@@ -149,6 +164,10 @@ def _with_absent(study: Study) -> Study:
 
 def _name(label: str) -> str:
     return label.rpartition("/")[2].partition("@")[0]
+
+
+def _field(key: str) -> str:
+    return _name(key).partition(".")[2]
 
 
 @dataclass(frozen=True)

@@ -122,16 +122,21 @@ def _branch(job: dict[str, Any], spec: RunSpec, report: Reporter) -> Branch | No
 
 
 def _evaluate(job: dict[str, Any], run: RunDirectory, report: Reporter) -> None:
-    """Every table that is asked for, each kept as soon as it is done."""
+    """Every table that is asked for, each kept as soon as it is done; of one that is there, what was refused."""
     from aerepr.workflows.evaluate import evaluate
 
     study, folder = StudyFolder(run.path.parent), Path(job["folder"])
     registry = Registry.beside(folder)
     for id_, asked in job["evaluate"].items():
-        settings = placed(asked["settings"], folder, registry)
+        names, settings = asked.get("metrics"), placed(asked["settings"], folder, registry)
+        before: dict[str, Any] = {"metrics": {}, "protocols": {}}
+        if id_ in job["refused"]:
+            names, before = job["refused"][id_], study.evaluation(run)[id_]
+            components = {name.partition("@")[0] for name in names}
+            settings = {metric: fields for metric, fields in settings.items() if metric in components}
         answer = evaluate(
             run.path,
-            names=asked.get("metrics"),
+            names=names,
             split=asked["split"],
             subset=asked["subset"],
             rows=None if asked["rows"] == "full" else asked["rows"],
@@ -144,8 +149,8 @@ def _evaluate(job: dict[str, Any], run: RunDirectory, report: Reporter) -> None:
         kept = {
             "asked": asked,
             "spec_hash": answer["spec_hash"],
-            "metrics": answer["metrics"],
-            "protocols": answer["protocol"],
+            "metrics": {**before["metrics"], **answer["metrics"]},
+            "protocols": {**before["protocols"], **answer["protocol"]},
             "refused": answer["refused"],
         }
         study.write_evaluation(run, {**study.evaluation(run), id_: kept})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from aerepr import atomic
 from aerepr.data.source import DataSource
-from aerepr.errors import Interrupted, Problem, SpecError, UsageError
+from aerepr.errors import AereprError, Interrupted, Problem, SpecError, UsageError
 from aerepr.evaluation import evaluate
 from aerepr.evaluation.asked import label
 from aerepr.kinds.logger import Logger
@@ -189,6 +191,8 @@ def _run(
                 # A run killed before this is resumed from step 0, with the same end.
                 branch.copy_into(directory)
     elif world.is_first:
+        atomic.remove_leftovers(directory.path / "*")
+        atomic.remove_leftovers(directory.checkpoints / "*")
         manifest.rewrite_spec(directory, spec)
     if began is not None:
         began(directory.path)
@@ -201,6 +205,8 @@ def _run(
             recorder.message(f"branched from {branch.run.path} at step {branch.checkpoint.step}")
         else:
             found, passed_over = checkpoint.load_last(directory) if resumed else (None, [])
+            if found is not None and world.is_first:
+                checkpoint.point(directory, found)
         for reason in passed_over:
             recorder.message(f"{reason}; an earlier checkpoint is used")
         return _train(spec, directory, registry, folder, source, numerics, world, recorder, found)
@@ -208,10 +214,14 @@ def _run(
         recorder.mark("interrupted", str(cause))
         raise
     except KeyboardInterrupt:
-        recorder.mark("interrupted", "stopped before the first step, or a second time; nothing more was saved")
+        last = checkpoint.pointed(directory, "last")
+        saved = f"the checkpoint {last} stands" if last else "there is no checkpoint yet"
+        recorder.mark("interrupted", f"stopped at once; {saved}; continue with: aerepr train --resume {directory.path}")
         raise
     except Exception as cause:
-        recorder.mark("failed", f"{type(cause).__name__}: {cause}")
+        # On a full disk not even the marker may fit, and what happened first is what a user needs to know.
+        with contextlib.suppress(AereprError, OSError):
+            recorder.mark("failed", f"{type(cause).__name__}: {cause}")
         raise
     finally:
         recorder.close()
@@ -323,7 +333,8 @@ class Recorder:
         )
 
     def record(self, record_: dict[str, Any]) -> None:
-        record.append(self.directory.metrics, record_)
+        with atomic.told(self.directory.metrics):
+            record.append(self.directory.metrics, record_)
         numbers = {f"{record_['kind']}/{key}": value for key, value in record_.items() if key not in ("step", "kind")}
         for logger in self.loggers:
             logger.record(record_["step"], numbers)
@@ -341,7 +352,7 @@ class Recorder:
     def message(self, text: str) -> None:
         if not self.active:
             return
-        with self.directory.log.open("a", encoding="utf-8") as file:
+        with atomic.told(self.directory.log), self.directory.log.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
         self.watcher.message(text)
 

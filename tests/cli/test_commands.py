@@ -42,6 +42,8 @@ def test_check_says_what_the_model_is(aerepr, folder):
     shown = text(aerepr("check", "spec.toml"))
     assert shown.startswith("spec.toml: no problems\n")
     assert "84 (84 trainable)" in shown
+    assert found["resolved"] == {"model.encoder": {"hidden": [8]}, "model.decoder": {"hidden": [8]}}
+    assert ["model.encoder.hidden", "8"] in [line.split() for line in shown.splitlines()]
 
 
 def test_check_lists_data_and_shape_problems(aerepr, folder):
@@ -278,14 +280,24 @@ def test_export(aerepr, folder, tiny_run, monkeypatch):
     found = answer(aerepr("export", tiny_run, "--to", "onnx", "--out", "out", "--json"))
     assert {"decoder.onnx", "sampler.onnx", "card.json"} <= set(found["files"])
     assert max(found["max_abs_diff"].values()) <= 1e-5
+    # What an export to all formats answers where one cannot be made, and a page has files of its own.
+    page = {name: "part of the page" for name in ("page/main.js", "page/look.css")}
+    files, sizes = found["files"] | page, found["bytes"] | dict.fromkeys(page, 1024)
+    more = {**found, "files": files, "bytes": sizes, "skipped": {"torchscript": "not on this Python"}}
     with monkeypatch.context() as patch:
-        patch.setattr("aerepr.workflows.products.export", lambda *_, **asked: {**found, "out": asked["sampler"]})
-        shown = text(aerepr("export", tiny_run, "--to", "onnx", "--sampler", "gaussian"))
-    assert shown.splitlines()[0] == "gaussian"
-    assert shown.splitlines()[1].split() == ["file", "size", "max", "diff", "use"]
-    line = next(line for line in shown.splitlines() if line.startswith("decoder.onnx"))
-    assert "KiB" in line
-    assert "z (B, " in line
+        patch.setattr("aerepr.workflows.products.export", lambda *_, **asked: {**more, "out": asked["sampler"]})
+        shown = text(aerepr("export", tiny_run, "--to", "all", "--sampler", "gaussian"))
+    lines = shown.splitlines()
+    assert lines[0] == "gaussian"
+    assert lines[1].split() == ["file", "size", "max", "diff", "use"]
+    size, parity, use = (
+        r"\d+\.\d KiB",
+        r"\d\.\de-\d\d",
+        r"onnxruntime, any language: z \(B, \d+\) to image \(B, 1, 16, 16\)",
+    )
+    assert [line for line in lines if re.fullmatch(rf"decoder\.onnx  +{size}  +{parity}  +{use} *", line)], shown
+    assert "and 2 files that belong to these, 2.0 KiB" in lines
+    assert "not made: torchscript: not on this Python" in lines
     shown = text(aerepr("export", tiny_run, "--to", "onnx", "--precision", "fp16", "--out", "half"))
     assert re.search(r"fp16 weights: decoder.onnx, PSNR \d\d\.\d dB", shown)
     added = answer(aerepr("export", tiny_run, "--to", "onnx", "--part", "encoder", "--out", "out", "--json"))

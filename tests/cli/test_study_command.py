@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from aerepr.cli.study_progress import Lines, Live
+from aerepr.study.folder import StudyFolder, locked
 from aerepr.study.plan import read_plan
 from aerepr.workflows.train import train
 from tests.study.conftest import SHARED
@@ -55,6 +56,20 @@ def test_a_run_that_fails_makes_the_exit_code_one(aerepr, study: Path) -> None:
     study.write_text(f"{NOT_EVALUATED}{SHARED}[axes]\nseed = [0]\n")  # the arm that never had a run may go
     whole = aerepr("study", "run", study)
     assert (whole.exit_code, whole.stdout) == (0, "runs/small: 1 done of 1 runs\n")
+
+    # Another spec under that name, and a second driver, are refused.
+    with locked(StudyFolder(Path("runs/small"))):
+        second = aerepr("study", "run", study)
+    assert (second.exit_code, second.stdout) == (1, "")
+    assert second.stderr.startswith("error: runs/small: another `aerepr study run` is at work on this study (process ")
+    study.write_text(study.read_text().replace("steps = 60", "steps = 61"))
+    changed = aerepr("study", "run", study)
+    assert (changed.exit_code, changed.stdout) == (2, "")
+    assert changed.stderr.splitlines() == [
+        "error: runs/small: holds 1 runs that the study no longer has, such as seed=0:",
+        "  spec.train.steps: 60 there, 61 here",
+        "axes and levels can be added; for anything else give the study another name, or remove that folder",
+    ]
 
 
 def test_what_is_wrong_with_the_file_is_usage(aerepr, study: Path) -> None:

@@ -76,11 +76,20 @@ def test_sampling_is_a_function_of_the_seed(decoder: Decoder):
     assert decoder.decode(np.zeros((0, 6))).shape == (0, 3, 8, 8)
 
 
-def test_hybrid_samples_are_of_the_bank_and_uniform_over_it(decoder: Decoder, image_run: View):
-    bank, count = image_run.sampler.bank_ND.numpy(), 20_000
-    z = decoder.draw(count, 1)
+@pytest.mark.parametrize("form", ["onnx", "torchscript", pytest.param("pt2", marks=pytest.mark.full)])
+def test_hybrid_samples_are_of_the_bank_and_uniform_over_it(
+    form: str, real_export: Path, real_run: View, tmp_path: Path
+):
+    folder = real_export
+    if form == "pt2":
+        folder = tmp_path / "exports"
+        export_run(real_run, folder, ["pt2"], Registry(), parts=["sampler"])
+    bank, count = real_run.sampler.bank_SD.numpy(), 20_000
+    assert bank.shape == (128, 6)
+    assert set(bank[:, 0]) < set(real_run.codes[:, 0].tolist())
+    z = load_decoder(folder, trust=True, format=form).draw(count, 1)
     drawn = []
-    for variable in image_run.layout:
+    for variable in real_run.layout:
         part = slice(variable.start, variable.stop)
         row_of = {row.tobytes(): index for index, row in enumerate(bank[:, part])}
         assert len(row_of) == len(bank)

@@ -23,6 +23,7 @@ import torch
 
 from aerepr.export import numpy_noise
 from aerepr.layers.noise import rows_noise, sample_noise, to_normal, to_uniform
+from tests.environments import absent
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "noise.md").read_text(encoding="utf-8")
@@ -90,8 +91,9 @@ def test_the_table_of_the_page_is_of_the_vectors():
         assert (bits, float(normal)) == (case["bits"][0], round(case["normal"][0], 6))
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
 def test_the_page_in_javascript():
+    if shutil.which("node") is None:
+        absent("needs Node")
     program = (
         block("js")
         + f"""

@@ -11,7 +11,6 @@ import sys
 import venv
 from importlib.metadata import requires
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ from aerepr.registry.registry import Registry
 PROGRAM = Path(__file__).parents[2] / "examples" / "apps" / "python" / "sample.py"
 
 
-def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def started(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     code = (
         "import runpy, sys; sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
@@ -36,32 +35,28 @@ def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def normal_run(toy: ModuleType, image_run: View) -> View:
-    return toy.view("toy", "gaussian", image_run.system, toy.Fitted(), image_run.info.shape, image_run.codes)
-
-
-@pytest.mark.parametrize("law", ["uniform", "normal"])
-def test_pictures_are_the_eager_models(law: str, image_export: Path, image_run: View, normal_run: View, tmp_path: Path):
-    folder, view = image_export, image_run
-    if law == "normal":
-        folder, view = tmp_path / "exports", normal_run
-        export_run(view, folder, ["onnx"], Registry())
-    done = run(folder, 70, 2**63 - 1, tmp_path / "grid.ppm")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def eager(view: View, n: int, seed: int) -> np.ndarray:
     with torch.no_grad():
-        z = view.sampler(sample_noise(70, view.sampler.noise_dim, 2**63 - 1, law))
-        expected = standalone(Decode(view.model))(z).numpy()
+        z = view.sampler(sample_noise(n, view.sampler.noise_dim, seed, view.sampler.noise))
+        return standalone(Decode(view.model))(z).numpy()
+
+
+@pytest.mark.parametrize(("run", "law"), [("real", "uniform"), ("grey", "normal")])
+def test_pictures_are_the_eager_models(run: str, law: str, request: pytest.FixtureRequest, tmp_path: Path):
+    view, folder = (request.getfixturevalue(f"{run}_{what}") for what in ("run", "export"))
+    assert view.sampler.noise == law
+    done = started(folder, 70, 2**63 - 1, tmp_path / "grid.ppm")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    expected = eager(view, 70, 2**63 - 1)
     np.testing.assert_allclose(np.load(tmp_path / "grid.npy"), expected, rtol=0, atol=1e-5)
-    # 70 pictures in a grid of 9 columns and 8 rows, row by row.
+    # 70 pictures in a grid of 9 columns and 8 rows, row by row; a grey one has three equal channels.
+    channels, height, width = expected.shape[1:]
     header, _, pixels = (tmp_path / "grid.ppm").read_bytes().partition(b"\n")
-    assert header == b"P6 72 64 255"
-    grid = np.frombuffer(pixels, np.uint8).reshape(64, 72, 3)
-    for index in (0, 1, 9, 69):
-        row, column = divmod(index, 9)
-        tile = grid[8 * row : 8 * row + 8, 8 * column : 8 * column + 8].transpose(2, 0, 1) / 255
-        np.testing.assert_allclose(tile, expected[index], atol=0.51 / 255)
-    assert not grid[56:, 8 * 7 :].any()
+    assert header == f"P6 {9 * width} {8 * height} 255".encode()
+    grid = np.frombuffer(pixels, np.uint8).reshape(8, height, 9, width, 3).transpose(0, 2, 4, 1, 3).reshape(72, 3, -1)
+    shown = expected.repeat(3 // channels, axis=1).reshape(70, 3, -1)
+    np.testing.assert_allclose(grid[:70] / 255, shown, rtol=0, atol=0.51 / 255)
+    assert not grid[70:].any()
 
 
 @pytest.mark.parametrize("law", ["uniform", "normal"])
@@ -82,10 +77,22 @@ def test_it_checks_the_golden_pair_and_its_arguments(image_export: Path, tmp_pat
     card["golden"]["output"][5] += 0.01
     (folder / "card.json").write_text(json.dumps(card))
     for arguments in ((folder, 4), (image_export, 0), (image_export, 4, -1), (image_export, 4, 2**63)):
-        done = run(*arguments, *[0] * (3 - len(arguments)), tmp_path / "no.ppm")
+        done = started(*arguments, *[0] * (3 - len(arguments)), tmp_path / "no.ppm")
         assert done.returncode == 1
         assert "card.json, or n or seed out of range" in done.stderr
         assert "Traceback" not in done.stderr
+    assert not (tmp_path / "no.ppm").exists()
+
+
+def test_a_file_it_cannot_read_is_said_in_one_line(image_export: Path, tmp_path: Path):
+    folder = shutil.copytree(image_export, tmp_path / "copy")
+    (folder / "decoder.onnx").write_bytes((folder / "decoder.onnx").read_bytes()[:1000])
+    (folder.parent / "empty").mkdir()
+    for place, named in ((folder, "decoder.onnx"), (folder.parent / "empty", "card.json")):
+        done = started(place, 4, 0, tmp_path / "no.ppm")
+        assert (done.returncode, done.stdout) == (1, "")
+        (line,) = done.stderr.splitlines()
+        assert named in line
     assert not (tmp_path / "no.ppm").exists()
 
 
@@ -107,17 +114,28 @@ def supported(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.mark.full
 def test_the_oldest_and_the_newest_onnxruntime_run_it(
-    supported: Path, image_export: Path, image_run: View, tmp_path: Path
+    supported: Path, image_export: Path, image_run: View, real_export: Path, real_run: View, tmp_path: Path
 ):
     export_run(image_run, tmp_path / "half", ["onnx"], Registry(), precision="fp16")
-    with torch.no_grad():
-        expected = standalone(Decode(image_run.model))(image_run.sampler(sample_noise(9, 3, 5, "uniform"))).numpy()
-    for folder, tolerance in ((image_export, 1e-5), (tmp_path / "half", 1e-3)):
+    cases = ((image_export, image_run, 1e-5), (tmp_path / "half", image_run, 1e-3), (real_export, real_run, 1e-5))
+    for folder, view, tolerance in cases:
         command = [supported, PROGRAM, folder, "9", "5", tmp_path / "grid.ppm"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
-        np.testing.assert_allclose(np.load(tmp_path / "grid.npy"), expected, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(np.load(tmp_path / "grid.npy"), eager(view, 9, 5), rtol=0, atol=tolerance)
+    export_run(real_run, tmp_path / "encoder", ["onnx"], Registry(), parts=["encoder"])
+    np.save(tmp_path / "x.npy", x := eager(real_run, 9, 5))
+    code = (
+        "import sys, numpy, onnxruntime; file, x, out = sys.argv[1:]\n"
+        "numpy.save(out, onnxruntime.InferenceSession(file).run(None, {'x': numpy.load(x)})[0])"
+    )
+    places = (tmp_path / name for name in ("encoder/encoder.onnx", "x.npy", "codes.npy"))
+    done = subprocess.run([supported, "-c", code, *places], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    with torch.no_grad():
+        codes = real_run.model.encode(torch.from_numpy(x))
+    np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), codes, rtol=0, atol=1e-5)
 
 
 def test_it_is_short():
-    assert len(PROGRAM.read_text(encoding="utf-8").splitlines()) < 60
+    assert len(PROGRAM.read_text(encoding="utf-8").splitlines()) <= 60

@@ -8,12 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from aerepr.errors import ExportError, FormatUnavailable, MissingExtra, PluginError, UnknownComponent, UsageError
 from aerepr.export.card import read_card, write_card
+from aerepr.export.load import load_decoder
 from aerepr.export.write import export_run
+from aerepr.kinds.encoder import Encoder
 from aerepr.kinds.exporter import Exported, Exporter
 from aerepr.kinds.run import RunView
 from aerepr.model.view import View
@@ -281,6 +285,56 @@ def test_a_format_that_has_no_half_precision_says_so(image_run: View, tmp_path: 
         export_run(image_run, tmp_path / "e", ["a"], registry, precision="int4")
 
 
+class Spread(Encoder):
+    """Variances that cancel almost all of their digits, but for those who follow the module: theirs take two passes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        values_BDN = 1000 + x.flatten(1).unflatten(1, (6, -1))
+        if torch.compiler.is_compiling():
+            variance_BD = (values_BDN - values_BDN.mean(dim=2, keepdim=True)).square().mean(dim=2)
+        else:
+            variance_BD = values_BDN.square().mean(dim=2) - values_BDN.mean(dim=2).square()
+        return variance_BD[..., None]
+
+
+def test_files_that_round_less_than_the_model_and_those_that_round_as_it_does_all_load(toy: ModuleType, tmp_path: Path):
+    folder, run = tmp_path / "exports", toy.image_run()
+    run.model.encoder = Spread()
+    export_run(run, folder, ["onnx", "torchscript"], Registry(), parts=["encoder"])
+    card = read_card(folder)
+    x = np.float32(card.golden.output).reshape(1, 3, 8, 8)
+    # The golden codes are right, by two passes in double precision; the model itself is far from them.
+    np.testing.assert_allclose(card.golden.encoded, x.astype(float).reshape(6, 32).var(axis=1), atol=1e-5)
+    assert card.golden.encoded_tolerance > 1e-2
+    # Which loosens nothing for the decoder.
+    assert card.golden.tolerance == pytest.approx(1e-4)
+    codes = {form: load_decoder(folder, trust=True, format=form).encode(x) for form in ("onnx", "torchscript")}
+    assert abs(codes["onnx"] - card.golden.encoded).max() < 1e-4
+    assert abs(codes["torchscript"] - card.golden.encoded).max() > 1e-3
+
+
+def test_files_that_do_not_give_the_golden_example_are_not_put_in_place(
+    image_export: Path, toy: ModuleType, tmp_path: Path
+):
+    """An exporter that is wrong about its file, here the decoder of other weights."""
+
+    class Wrong(writes("decoder.onnx")):
+        def write(self, run: RunView, folder: Path) -> list[Exported]:
+            found = super().write(run, folder)
+            (folder / "decoder.onnx").write_bytes((image_export / "decoder.onnx").read_bytes())
+            return found
+
+    folder, run = tmp_path / "exports", toy.image_run()
+    with torch.no_grad():
+        run.model.decoder.out.bias += 0.1
+    export_run(run, folder, ["a"], Fake(a=writes("x.bin")))
+    before = contents(folder)
+    with pytest.raises(ExportError, match="golden output: differs by"):
+        export_run(run, folder, ["a"], Fake(a=Wrong))
+    assert contents(folder) == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_a_notice_is_given_once(image_run: View, tmp_path: Path):
     class Old(writes("x.bin")):
         notice = "do not use this"
@@ -322,6 +376,26 @@ def test_what_works_is_written_and_what_broke_is_said(image_run: View, tmp_path:
     assert set(contents(folder)) == {"x.bin", "y.bin", "card.json"}
     assert set(read_card(folder).files) == {"x.bin", "y.bin"}
     assert list(tmp_path.iterdir()) == [folder]
+
+
+class Bessel(nn.Module):
+    """A function that torch has and ONNX has not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.special.bessel_j0(x)
+
+
+def test_a_component_that_one_format_cannot_express_is_named_and_the_others_are_there(toy: ModuleType, tmp_path: Path):
+    folder, run = tmp_path / "exports", toy.vector_run()
+    run.model.decoder.net.append(Bessel())
+    said = rf"^not all was exported: {re.escape(str(folder))} holds what works, torchscript, pt2; this failed:\n"
+    said += "  onnx: decoder cannot be exported to ONNX: .*bessel_j0.*$"
+    with pytest.raises(ExportError, match=said):
+        export_run(run, folder, ["onnx", "torchscript", "pt2"], Registry(), parts=["decoder"])
+    assert set(contents(folder)) == {"decoder.ts", "decode.pt2", "card.json"}
+    z = np.zeros((2, 6), np.float32)
+    scripted, program = (load_decoder(folder, trust=True, format=form).decode(z) for form in ("torchscript", "pt2"))
+    np.testing.assert_allclose(scripted, program, rtol=1e-5)
 
 
 def test_a_format_that_fails_leaves_what_an_earlier_export_of_it_made(image_run: View, toy: ModuleType, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 import pytest
@@ -61,6 +62,99 @@ def test_a_sound_spec_is_described() -> None:
 
 def problems(info: DataInfo = IMAGE, *sets: str) -> dict[str, str]:
     return {problem.path: problem.message for problem in report(info, False, *sets).problems}
+
+
+def chosen(info: DataInfo, *sets: str) -> dict[str, dict[str, Any]]:
+    """What encoder and decoder chose themselves, without the rest of a check."""
+    with torch.device("meta"):
+        system = build_system(spec_from_tables(VAE, sets), info)
+    return {part: dict(system.part(part).resolved) for part in ("encoder", "decoder")}  # type: ignore[arg-type]
+
+
+def test_what_components_chose_themselves_is_shown() -> None:
+    assert report(VECTOR, False, "model.decoder={name='structural_mlp',width=16}").resolved == {
+        "model.encoder": {"hidden": [16, 8]},
+        "model.decoder": {"depth": 4, "layers": [1, 2, 3, 4], "hidden": [16, 32]},
+    }
+    networks = ("model.encoder={name='conv',width=12}", "model.decoder={name='structural',width=12}")
+    of_28 = chosen(DataInfo(DataShape.image(1, 28, 28), train_size=100), *networks)
+    assert of_28["encoder"] == {"depth": 12, "halvings": [1, 4], "root": [7, 7], "groups": [4], "hidden": [48, 24]}
+    assert of_28["decoder"] == {
+        "depth": 12,
+        "upsamplings": [10, 12],
+        "root": [7, 7],
+        "layers": [1, 4, 7, 10],
+        "groups": [4],
+        "hidden": [12, 24],
+    }
+    of_64 = chosen(DataInfo(DataShape.image(3, 64, 64), train_size=100), *networks)
+    assert of_64["encoder"]["halvings"] == [1, 4, 7, 10, 12]
+    assert of_64["decoder"]["upsamplings"] == [2, 4, 7, 10, 12]
+    ladder = chosen(IMAGE, "model.encoder={name='ladder',width=8}", "model.decoder={name='ladder',width=8}")
+    assert ladder["encoder"]["rungs"] == [3, 6, 9, 12]
+    assert ladder["encoder"]["hidden"] == [16, 8]
+    assert ladder["decoder"]["rungs"] == [1, 4, 7, 10]
+    assert (ladder["decoder"]["features"], ladder["decoder"]["groups"]) == (2, [8, 2])
+    adaptive = chosen(IMAGE, "model.decoder={name='adaptive',width=8,layers=6,depth=18}")
+    assert adaptive["decoder"]["layers"] == [1, 4, 7, 10, 13, 16]
+    assert adaptive["decoder"]["hidden"] == [4, 8, 16]
+    assert chosen(IMAGE, "model.decoder={name='conv',width=8}")["decoder"]["hidden"] == [16, 32]
+
+
+def test_any_component_may_tell_what_it_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KL, "resolved", {"samples": 3})
+    monkeypatch.setattr(StandardNormal, "resolved", {"mean": 0.0})
+    found = report().resolved
+    assert found["model.regularizers.kl"] == {"samples": 3}
+    assert found["model.prior"] == {"mean": 0.0}
+    assert "model.posterior" not in found
+
+
+SIZES = [(28, 28), (32, 32), (48, 48), (96, 96), (128, 128), (48, 96)]
+NETWORKS = [(1, 8, None), (3, 12, 8), (4, 12, 8), (1, 12, 8), (3, 8, None), (4, 8, None)]
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "width", "depth"),
+    [
+        # Each size with one network, each network with one size; the other pairs take half a second each.
+        pytest.param(size, *network, marks=[] if i == j else [pytest.mark.full], id=f"{size[0]}x{size[1]}-{j}")
+        for i, size in enumerate(SIZES)
+        for j, network in enumerate(NETWORKS)
+    ],
+)
+def test_sizes_channels_widths_and_depths_compose(
+    size: tuple[int, int], channels: int, width: int, depth: int | None
+) -> None:
+    encoder, decoder = ({"name": name, "width": width} for name in ("conv", "structural"))
+    if depth is not None:
+        encoder["depth"] = decoder["depth"] = depth
+    spec = spec_from_tables(VAE | {"model": VAE["model"] | {"encoder": encoder, "decoder": decoder}})
+    found = check(spec, DataInfo(DataShape.image(channels, *size), train_size=100))
+    assert found.problems == []
+    assert found.shapes["mean"] == [8, channels, *size]
+    # The largest number of exact halvings that leaves 2 pixels, and no more than there are published positions.
+    most = 6 if depth is None and max(size) > 64 else 5
+    halvings = max(h for h in range(most + 1) if all(side % 2**h == 0 and side >> h >= 2 for side in size))
+    for part, resizings in (("encoder", "halvings"), ("decoder", "upsamplings")):
+        chosen = found.resolved[f"model.{part}"]
+        assert chosen["depth"] == (depth or (12 if max(size) <= 64 else 16))
+        assert len(chosen[resizings]) == halvings  # type: ignore[arg-type]
+        assert chosen["root"] == [side >> halvings for side in size]
+        assert chosen["groups"] == [gcd(8, width)]
+
+
+def test_a_decoder_that_cannot_be_exported_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = MLPDecoder.forward
+
+    def in_pairs(self: MLPDecoder, z_BD: Tensor) -> Tensor:
+        return forward(self, z_BD.view(z_BD.shape[0] // 2, 2, -1).flatten(0, 1))
+
+    monkeypatch.setattr(MLPDecoder, "forward", in_pairs)
+    found = report(exports=True)
+    assert found.problems == []
+    assert found.exportable.startswith("no: Constraints violated (batch)! Not all values of batch")
+    assert "TORCH_LOGS" not in found.exportable
 
 
 def test_a_density_is_asked_of_a_dirac() -> None:

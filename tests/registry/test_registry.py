@@ -1,7 +1,9 @@
 """Names: found, misspelt, not installed, not allowed, claimed twice, broken, of another contract version."""
 
 import pytest
+from typer.testing import CliRunner
 
+from aerepr.cli.app import app
 from aerepr.errors import DuplicateComponent, PluginError, UnknownComponent, UsageError
 from aerepr.registry import entrypoints
 from aerepr.registry.catalogue import FILE_NAME, plugin_catalogues, user_catalogue
@@ -116,6 +118,29 @@ def test_another_contract_version_is_an_error_when_the_component_is_used(install
     assert "old" in registry.names("decoder")
     with pytest.raises(PluginError, match=r"old-pack 1\.2 was written for contract version 99, this aerepr has 1"):
         registry.load("decoder", "old")
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        ('recipe = "VAE"\ndecoder = { name = "old" }', 'decoder "old": package old-pack 1.2'),
+        ('recipe = "Old"', '"Old": package old-pack'),
+    ],
+)
+def test_another_contract_version_is_a_problem_of_the_spec_at_the_command_line(install, model, named, tmp_path):
+    install(
+        "old-pack",
+        {DECODERS: {"old": "old_pack:Part"}, RECIPES: {"old": "old_pack"}},
+        'aerepr_api = 99\n[[recipes]]\nname = "Old"\nsummary = ""\n[recipes.model]\nlatent_dim = 3',
+    )
+    path = tmp_path / "spec.toml"
+    path.write_text(f'name = "x"\n[data]\nname = "rooms"\n[train]\nsteps = 1\n[model]\n{model}\n')
+    done = CliRunner().invoke(app, ["check", str(path)])
+    assert (done.exit_code, done.stdout) == (2, "")
+    (line,) = done.stderr.strip().splitlines()[-1:]
+    assert named in line
+    assert "was written for contract version 99, this aerepr has 1: install a matching release of either" in line
+    assert "Traceback" not in done.stderr
 
 
 # Catalogues of plugins and of the user.

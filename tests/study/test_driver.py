@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aerepr import atomic
 from aerepr.errors import RunDirectoryError, UsageError
 from aerepr.rundir import checkpoint, layout
 from aerepr.rundir.layout import RunDirectory
@@ -35,6 +38,7 @@ metrics = ["reconstruction", "mig"]
 """
 # Processes that are none of ours, and end at once.
 KILLED = [sys.executable, "-S", "-c", "import os; os.kill(os.getpid(), 9)"]
+ON_GPU = [sys.executable, "-S", "-c", "import os, sys; sys.exit(os.environ.get('CUDA_VISIBLE_DEVICES', 'any'))"]
 MUTE = [sys.executable, "-S", "-c", "import sys; sys.exit('no module named torch')"]
 
 
@@ -83,7 +87,8 @@ metrics = ["reconstruction", "mig"]
 id = "all"
 split = "all"
 rows = 10
-metrics = ["reconstruction"]
+metrics = ["reconstruction", "frechet"]
+settings = { frechet = { features = "judge", rows = 10 } }
 """
     study, log = study_file(axes), Log()
     answer = run(study, jobs=2, onlooker=log)
@@ -95,9 +100,11 @@ metrics = ["reconstruction"]
     assert gone.run is None
     assert set(here.metrics) >= {"reconstruction.mse", "all/reconstruction.mse"}
     assert here.protocols["all/reconstruction"] != here.protocols["reconstruction"]
-    # A metric that this data does not admit is no failure.
-    assert here.refused == {"mig": 'metric "mig" needs ground-truth factors, and this data set has none'}
-    assert log.of("begin") == [("small", "2 0 0")]
+    # A metric that this data does not admit is no failure, nor is one that lacks a file.
+    no_factors = {"mig": 'metric "mig" needs ground-truth factors, and this data set has none'}
+    assert here.refused.items() > no_factors.items()
+    assert 'no run named "judge"' in here.refused["all/frechet"]
+    assert log.told[:3] == [("begin", "small", "2 0 0"), ("start", "data=here"), ("start", "data=gone")]
     assert {("progress", "train"), ("end", "data=here", "done"), ("end", "data=gone", "failed")} <= set(log.told)
     # The run is what `train` makes of its spec, and a run like any other.
     alone = train(read_plan(study).runs[0].spec, runs=tmp_path / "alone")
@@ -109,8 +116,22 @@ metrics = ["reconstruction"]
     log = Log()
     assert run(study, onlooker=log) == answer
     assert log.told == [("begin", "small", "2 1 1")]  # neither done again nor tried again
+    # On request; and once its file is there, what was refused is computed, and no other number.
     np.save(tmp_path / "gone.npy", np.load(tmp_path / "points.npy"))
-    assert run(study, retry_failed=True)["states"]["done"] == 2
+    shutil.copytree(alone, tmp_path / "judge")
+    place, kept = StudyFolder(Path("runs/small")), RunDirectory(here.run)
+    tables = place.evaluation(kept)
+    tables["all"]["metrics"]["reconstruction.mse"] = 0.5
+    place.write_evaluation(kept, tables)
+    log = Log()
+    assert run(study, jobs=2, retry_failed=True, onlooker=log)["states"]["done"] == 2
+    assert log.told[0] == ("begin", "small", "2 0 0")
+    assert log.of("start") == [("data=here",), ("data=gone",)]
+    here = records(Path("runs/small")).records[0]
+    assert here.refused == no_factors
+    assert here.metrics["all/reconstruction.mse"] == 0.5
+    assert "all/frechet.reconstruction@features=judge,rows=10" in here.metrics
+    assert {"all/reconstruction", "all/frechet"} <= here.protocols.keys()
     assert not list(Path("runs").rglob("logs/*"))
 
 
@@ -196,6 +217,19 @@ def test_a_full_disk_stops_the_rest(study_file, tmp_path: Path) -> None:
     assert again["runs"][0]["run"] == failed["run"]
 
 
+@pytest.mark.full
+def test_a_disk_that_is_full_at_the_evaluation_costs_no_training(study_file) -> None:
+    study, worker = study_file(ONE), [sys.executable, str(ROOT / "tests" / "study" / "full_disk.py"), "study.json"]
+    (failed,) = run(study, worker=worker)["runs"]
+    assert (failed["state"], "the disk is full" in failed["error"]) == ("failed", True)
+    assert RunDirectory(Path(failed["run"])).state == "done"
+    assert not [left for left in Path("runs").rglob("*.part.*")]
+    model = {path: path.stat().st_mtime_ns for path in Path(failed["run"]).rglob("model/*")}
+    (again,) = run(study, retry_failed=True)["runs"]
+    assert (again["state"], again["run"]) == ("done", failed["run"])
+    assert {path: path.stat().st_mtime_ns for path in model} == model
+
+
 @pytest.mark.parametrize(
     ("worker", "error"),
     [
@@ -210,6 +244,39 @@ def test_a_process_that_cannot_tell_what_happened(study_file, worker, error) -> 
     assert answer["states"]["failed"] == 2
     if worker is MUTE:
         assert [path.read_text().strip() for path in Path("runs/small/logs").iterdir()] == ["no module named torch"] * 2
+
+
+def test_the_failures_cannot_be_written_either(study_file, monkeypatch) -> None:
+    flush = atomic._flush
+
+    def full(path: Path) -> None:
+        if "failures.json" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(path)
+
+    monkeypatch.setattr(atomic, "_flush", full)
+    log = Log()
+    assert run(study_file(), worker=KILLED, onlooker=log)["states"]["missing"] == 2
+    assert [run_ for run_, state in log.of("end") if state == "failed"] == [
+        "model.latent_dim=1 seed=0",
+        "model.latent_dim=2 seed=0",
+    ]
+    for (message,) in log.of("message"):
+        assert message.startswith("runs/small/failures.json: cannot be written: ")
+        assert "No space left on device" in message or "the disk is full" in message
+    assert len(log.of("message")) == 2
+    assert not [left for left in Path("runs").rglob("*.part.*")]
+
+
+def test_each_process_sees_its_own_gpu(study_file, monkeypatch) -> None:
+    monkeypatch.setattr(workflow, "_gpus", lambda: ["3", "5"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    # Four at a time: a run that is not on a GPU takes none, whatever its slot.
+    devices = ["auto", "auto", "cpu", "cpu"]
+    levels = (f'{place} = {{ seed = {place}, train.device = "{device}" }}\n' for place, device in enumerate(devices))
+    answer = run(study_file("[axes.of]\n" + "".join(levels), ('device = "cpu"\n', "")), jobs=4, worker=ON_GPU)
+    seen = [item["error"].removeprefix("its process ended with exit code 1: ") for item in answer["runs"]]
+    assert seen == ["3", "5", "any", "any"]
 
 
 def test_each_process_has_its_share_of_the_machine(monkeypatch) -> None:

@@ -30,12 +30,13 @@ SIZES = {
     "extrapolation_shape": {"model": 8, "learn": 4, "seed": 1},
     "extrapolation_angle": {"model": 8, "learn": 4, "seed": 1},
     "small": {"model.recipe": 3, "seed": 3},
+    "small_as_published": {"model.recipe": 10, "seed": 3},
     "rooms": {"model.recipe": 5, "seed": 3},
     "rooms_extrapolation": {"model.recipe": 3, "seed": 3, "learn": 4},
 }
 
 # Many alike, or slow to open.
-SLOW = {"shapes3d", "mpi3d", "extrapolation_shape", "extrapolation_angle"}
+SLOW = {"shapes3d", "mpi3d", "extrapolation_shape", "extrapolation_angle", "small_as_published"}
 CHECKED = [pytest.param(name, marks=pytest.mark.full if name in SLOW else ()) for name in SIZES]
 
 
@@ -116,6 +117,22 @@ def test_as_published_is_the_same_but_for_the_regularizers() -> None:
     ]
 
 
+def test_the_small_study_of_the_defects_differs_from_small_in_the_objective_alone() -> None:
+    specs = {run.levels["model.recipe"]: run.spec for run in plan_of("small_as_published").runs if run.spec.seed == 0}
+    correct = {name: spec for name, spec in specs.items() if not name.endswith("-as-published")}
+    assert specs.keys() == correct.keys() | {f"{name}-as-published" for name in correct}
+    (small,) = (run.spec for run in plan_of("small").runs if run.levels == {"model.recipe": "VAE", "seed": "0"})
+    assert specs["VAE"].tables() | {"name": "small"} == small.tables()
+    for name, spec in specs.items():
+        legacy = [item.name.startswith("legacy_") for item in spec.model.regularizers]
+        assert legacy
+        assert set(legacy) == {name.endswith("-as-published")}
+        tables, other = spec.tables(), specs[name.removesuffix("-as-published")].tables()
+        for table in (tables["model"], other["model"]):
+            table.pop("recipe"), table.pop("regularizers")
+        assert tables == other
+
+
 @pytest.mark.parametrize(("name", "factor", "classes"), [("shape", "shape", 4), ("angle", "orientation", 15)])
 def test_what_is_held_out_is_never_trained_on_in_the_first_phase(name: str, factor: str, classes: int) -> None:
     plan = plan_of(f"extrapolation_{name}")
@@ -158,11 +175,13 @@ def test_the_arms_of_rooms_extrapolation_branch_off_one_that_never_saw_the_spher
 
 def test_rooms_judges_every_run_by_another_model() -> None:
     plan = plan_of("rooms")
-    judge = tomllib.loads((ROOT / "examples" / "rooms_features.toml").read_text())
+    judge = tomllib.loads((ROOT / "examples" / "rooms_judge.toml").read_text())
     (asked,) = (item.settings["frechet"] for item in plan.evaluate if "frechet" in (item.metrics or []))
     assert asked == {"features": judge["name"]}
     assert all(run.spec.seed != judge["seed"] for run in plan.runs)
     assert {run.spec.data.size for run in plan.runs} == {judge["data"]["size"]}
+    # At the rate at which twelve plain convolutions learn: a judge that stayed on its plateau sees little.
+    assert {run.spec.train.optimizer.lr for run in plan.runs} == {judge["train"]["optimizer"]["lr"]}
     # One setting for all recipes, so that they differ in nothing else.
     kept = []
     for run in plan.runs:
@@ -171,6 +190,23 @@ def test_rooms_judges_every_run_by_another_model() -> None:
         kept.append(tables)
         assert {part.width for part in (run.spec.model.encoder, run.spec.model.decoder)} == {32}
     assert all(tables == kept[0] for tables in kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [("rooms", "## Rooms, on two cores"), ("rooms_extrapolation", "### The sphere, on two cores")],
+)
+def test_the_reproduction_tells_the_settings_of_the_file(name: str, section: str) -> None:
+    page = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
+    prose = " ".join(page.partition(f"\n{section}\n")[2].partition("```")[0].split())
+    spec = plan_of(name).runs[0].spec
+    (lr,) = re.findall(r"Adam (?:from )?([\d.e-]+)", prose)
+    assert float(lr) == spec.train.optimizer.lr
+    assert f"{spec.train.total_steps:,} steps of {spec.train.batch_size}" in prose
+    assert f"{spec.data.size} pixels" in prose
+    assert f"width {spec.model.encoder.width}, 12 blocks, {spec.model.latent_dim} latent dimensions" in prose
+    row = next(line for line in page.splitlines() if line.startswith("|") and f"/{name}.toml)" in line)
+    assert f"{spec.data.size} px, width {spec.model.encoder.width}, {spec.train.total_steps:,}" in row
 
 
 def test_the_walk_through_shows_the_file_it_runs() -> None:

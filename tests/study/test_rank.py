@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,27 +192,65 @@ def test_runs_without_the_other_number_are_counted():
     assert "mig.score: 2 of the runs have no such number" in text(found)
 
 
-def on_data(records: list[Record], folder: Path, **data) -> list[Record]:
+def of_spec(
+    records: list[Record], folder: Path, level: dict[str, str], data=None, model=None, schedules=()
+) -> list[Record]:
+    """The records as those of runs with such a spec; its level is how the study calls them."""
     folder.mkdir()
-    (folder / "spec.resolved.json").write_text(json.dumps({"data": data}))
-    return [
-        Record({"data": data["name"], **item.levels}, item.hash, item.state, folder, *list(vars(item).values())[4:])
-        for item in records
-    ]
+    kl = {"likelihood": {"name": "bernoulli"}, "regularizers": [{"name": "kl", "id": "kl", "weight": 1.0}]}
+    spec = {"data": data or {"name": "rooms"}, "model": kl | (model or {}), "train": {"schedules": list(schedules)}}
+    (folder / "spec.resolved.json").write_text(json.dumps(spec))
+    return [replace(item, levels={**level, **item.levels}, run=folder) for item in records]
 
 
 def test_runs_on_other_data_are_never_correlated_together(tmp_path):
     # Within each data set udr and mig go against each other; over both together they would go along.
     one = [run(seed, 0.1 + 0.01 * seed, 0.1 - 0.01 * seed) for seed in range(8)]
     two = [run(seed, 0.8 + 0.01 * seed, 0.8 - 0.01 * seed) for seed in range(8)]
-    records = [*on_data(one, tmp_path / "a", name="rooms"), *on_data(two, tmp_path / "b", name="squares")]
+    records = [
+        *of_spec(one, tmp_path / "a", {"data": "rooms"}),
+        *of_spec(two, tmp_path / "b", {"data": "squares"}, data={"name": "squares"}),
+    ]
     assert spearman([r.metrics["udr.lasso"] for r in records], [r.metrics["mig.score"] for r in records]) > 0.4
     found = rank(study(*records), "udr", ["mig"])
     assert [group.of for group in found.groups] == ["data=rooms", "data=squares"]
     assert [item.rho.value for group in found.groups for item in group.correlations] == [pytest.approx(-1.0)] * 2
     shown = text(found)
     assert "small, data=squares: 8 runs by udr.lasso" in shown
-    assert "runs on other data, or whose numbers came about in another way, are ordered and correlated apart" in shown
+    assert (
+        "runs on other data, of other weights or likelihoods, or whose numbers came about in another way, are" in shown
+    )
+
+
+WEIGHED = [{"name": "kl", "id": "kl", "weight": 4.0}]
+RISING = {"target": "model.regularizers.kl.weight", "kind": "linear", "from": 0.0, "to": 1.0}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": {"regularizers": WEIGHED}},
+        {"model": {"regularizers": []}},
+        {"model": {"likelihood": {"name": "gaussian"}}},
+        {"schedules": [RISING]},
+    ],
+    ids=["weight", "term", "likelihood", "schedule"],
+)
+def test_runs_of_other_weights_are_never_ordered_together_unless_asked(other, tmp_path):
+    one = of_spec(many(8), tmp_path / "a", {"beta": "1"})
+    two = of_spec(many(8), tmp_path / "b", {"beta": "4"}, **other)
+    apart = rank(study(*one, *two), "udr", ["mig"])
+    assert [(group.of, len(group.records)) for group in apart.groups] == [("beta=1", 8), ("beta=4", 8)]
+    assert [item.rho.n for group in apart.groups for item in group.correlations] == [8, 8]
+    (group,) = rank(study(*one, *two), "udr", ["mig"], across_weights=True).groups
+    assert (group.of, group.correlations[0].rho.n) == ("", 16)
+
+
+def test_runs_that_differ_in_what_is_no_weight_are_ordered_together(tmp_path):
+    lr = {"target": "train.optimizer.lr", "kind": "cosine", "from": 1e-3, "to": 0.0}
+    one = of_spec(many(8), tmp_path / "a", {"width": "16"})
+    two = of_spec(many(8), tmp_path / "b", {"width": "32"}, model={"encoder": {"width": 32}}, schedules=[lr])
+    assert [group.of for group in rank(study(*one, *two), "udr", []).groups] == [""]
 
 
 def test_numbers_that_came_about_in_other_ways_are_never_correlated_together():

@@ -41,7 +41,7 @@ def test_a_study_finds_its_judge_wherever_it_is_started(tiny_run: Path, tmp_path
         item = EvaluateSpec.model_validate(
             {"metrics": ["frechet"], "rows": 40, "settings": {"frechet": {"features": features, "rows": 40}}}
         )
-        job = {"folder": str(home), "evaluate": {"": item.asked()}}
+        job = {"folder": str(home), "evaluate": {"": item.asked()}, "refused": {}}
         _evaluate(job, run, Reporter(io.StringIO()))
         kept: dict[str, Any] = json.loads((run.path / "evaluation" / "study.json").read_text())[""]
         # As it is in the file, so that nothing is computed again where the folder is called something else.

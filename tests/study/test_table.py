@@ -242,6 +242,22 @@ def test_csv_has_every_number_in_full_with_its_protocol(plain):
     assert lines[2]["sd"] == ""
     assert (lines[2]["planned"], lines[2]["done"], lines[2]["failed"], lines[2]["missing"]) == ("3", "1", "1", "1")
     assert lines[0]["protocol"] == "20 bins"
+    assert [line["errors"] for line in lines] == ["", "", *["seed=1: loss is not finite at step 7"] * 2]
+
+
+def test_csv_has_a_line_for_a_row_without_a_number():
+    failed = [record("AE", seed, "failed", error=f"why {seed}") for seed in (0, 1)]
+    found = study(*failed, record("VAE", 0, "missing"), record("VAE", 1, "interrupted"))
+    lines = list(csv.DictReader(io.StringIO(formats.as_csv(*as_lines(table(found))))))
+    assert [(line["recipe"], line["metric"], line["mean"], line["n"]) for line in lines] == [
+        ("AE", "", "", ""),
+        ("VAE", "", "", ""),
+    ]
+    assert [(line["planned"], line["done"], line["failed"], line["missing"]) for line in lines] == [
+        ("2", "0", "2", "0"),
+        ("2", "0", "0", "1"),
+    ]
+    assert [line["errors"] for line in lines] == ["seed=0: why 0; seed=1: why 1", ""]
 
 
 def test_json_has_the_values_of_every_seed(plain):

@@ -56,12 +56,17 @@ size = 32
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
     """A spec over 200 vectors of 6 features in 4 groups."""
+    return small(tmp_path)
+
+
+def small(folder: Path) -> Path:
+    """The small problem, with its data, in a folder."""
     generator = np.random.default_rng(0)
     groups = generator.integers(0, 4, 200)
     x = np.eye(6)[groups] + 0.1 * generator.normal(size=(200, 6)) @ generator.normal(size=(6, 6))
-    np.save(tmp_path / "x.npy", x.astype(np.float32))
-    np.save(tmp_path / "y.npy", groups)
-    path = tmp_path / "small.toml"
+    np.save(folder / "x.npy", x.astype(np.float32))
+    np.save(folder / "y.npy", groups)
+    path = folder / "small.toml"
     path.write_text(SPEC)
     return path
 

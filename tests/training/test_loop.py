@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from aerepr import atomic
 from aerepr.builtin.objectives.elbo import ELBO
@@ -204,6 +205,23 @@ def test_a_full_disk_keeps_the_last_checkpoint(run: Go, monkeypatch: pytest.Monk
     assert not passed_over
     train(cut, resume=True)
     assert same(whole, cut)
+
+
+def test_a_disk_that_fills_while_weights_are_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ["Error while serializing: I/O error: No space left on device (os error 28)", "Error while serializing: no"]
+
+    def fail(*_: object) -> None:
+        raise SafetensorError(said.pop(0))
+
+    monkeypatch.setattr(tensors, "save_file", fail)
+    with (
+        pytest.raises(AereprError, match=r"weights: the disk is full"),
+        atomic.folder_aside(tmp_path / "weights") as aside,
+    ):
+        tensors.save(aside / "a.safetensors", {})
+    with pytest.raises(SafetensorError, match="no"):
+        tensors.save(tmp_path / "a.safetensors", {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_in_the_way_is_left_alone(run: Go, spec: Path) -> None:

@@ -10,6 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import aerepr
 from aerepr.errors import DataError, RunDirectoryError, SpecError, UsageError
+from aerepr.registry.registry import Registry
+from aerepr.workflows.assemble import open_source
 from aerepr.workflows.load import Run
 
 
@@ -30,6 +32,16 @@ def test_what_a_run_says_of_itself(run, tiny_run):
     assert (run.codes.shape, run.codes.dtype) == ((140, 4), np.float32)
     assert run.gallery.shape == (10, 16, 16, 1)
     assert "image 1x16x16, 4 latent dimensions" in repr(run)
+
+
+def test_codes_represent_the_training_examples_without_noise(vectors):
+    source = open_source(vectors.spec.data, Path.cwd(), Registry())
+    with np.load(vectors.spec.data.path) as file:
+        values = file["values"]
+    rows = source.rows("train")
+    assert len(rows) == len(vectors.codes) == 140
+    assert_allclose(vectors.codes, vectors.encode(values[rows]), rtol=1e-4, atol=1e-5)
+    assert np.abs(vectors.codes - vectors.encode(values[source.rows("test")[:1]])).max() > 0.01
 
 
 def test_codes_and_gallery_are_copies(run):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from aerepr.cli.app import app
 from aerepr.errors import UsageError
 from aerepr.registry.entrypoints import KINDS
 from aerepr.registry.registry import Registry
@@ -47,6 +50,7 @@ def test_a_package_of_every_kind_installs_passes_its_own_tests_and_trains(tmp_pa
     texts = [(folder / file).read_text() for file in files]
     assert not [text for text in texts if "plugin_" in text or "PluginName" in text or "plugin-package" in text]
     assert list(tmp_path.iterdir()) == [folder]  # nothing is left aside
+    run([sys.executable, "-m", "ruff", "check", "--no-cache", "."], folder)  # as its CI file does
     python = beside(tmp_path / "venv")
     run([python, "-m", "pip", "install", "-e", "."], folder)
     passed = run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder).stdout
@@ -64,6 +68,27 @@ def test_a_package_of_every_kind_installs_passes_its_own_tests_and_trains(tmp_pa
     lines = (folder / done["run"] / "rings.csv").read_text().splitlines()
     assert lines[0] == "step,name,value"
     assert {line.partition(",")[0] for line in lines[1:]} >= {"1", "2"}
+
+
+def test_the_command_writes_the_kinds_it_is_given(tmp_path: Path):
+    asked = ["plugins", "new", "aerepr-rings", "--kind", "decoder", "--kind", "metric", "--out", str(tmp_path / "new")]
+    done = CliRunner().invoke(app, [*asked, "--json"])
+    assert done.exit_code == 0, done.output
+    written = json.loads(done.stdout)
+    assert written["out"] == str(tmp_path / "new")
+    assert (
+        sorted(str(p.relative_to(tmp_path / "new")) for p in (tmp_path / "new").rglob("*") if p.is_file())
+        == written["files"]
+    )
+    points = tomllib.loads((tmp_path / "new" / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert points == {
+        "aerepr.recipes": {"aerepr_rings": "aerepr_rings"},
+        "aerepr.decoders": {"rings": "aerepr_rings.decoder:RingsDecoder"},
+        "aerepr.metrics": {"rings": "aerepr_rings.metric:RingsMetric"},
+    }
+    again = CliRunner().invoke(app, asked)
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "there already" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ class MLPDecoder(Decoder):
         self.layers = MLP(ctx.latent_dim, hidden, ctx.P * ctx.data.shape.values, spec.nonlinearity)
         first, *rest = ctx.data.shape.sizes
         self.numbers = (ctx.P * first, *rest)
+        self.resolved = {"hidden": hidden}
 
     def forward(self, z_BD: Tensor) -> Tensor:
         """Likelihood numbers (B, P*C, H, W) or (B, P*F), the first number of all values first."""

@@ -56,9 +56,11 @@ class StructuralMLPDecoder(Decoder):
         blocks = nn.ModuleList(
             nn.Sequential(nn.Linear(spec.width, spec.width), NONLINEARITIES[spec.nonlinearity]()) for _ in range(depth)
         )
-        self.cascade = Cascade((spec.width,), blocks, str_tfm_positions(depth, count), str_tfm)
+        positions = str_tfm_positions(depth, count)
+        self.cascade = Cascade((spec.width,), blocks, positions, str_tfm)
         self.output = nn.Linear(spec.width, ctx.P * ctx.data.shape.values)
         self.pieces = (count, inputs)
+        self.resolved = {"depth": depth, "layers": list(positions), "hidden": hidden}
 
     def forward(self, z_BD: Tensor) -> Tensor:
         """Likelihood numbers (B, P*F), the first number of all features first."""

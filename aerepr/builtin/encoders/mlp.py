@@ -32,6 +32,7 @@ class MLPEncoder(Encoder):
         hidden = [2 * spec.width, spec.width] if spec.hidden is None else spec.hidden
         self.layers = MLP(ctx.data.shape.values, hidden, ctx.latent_dim * ctx.K, spec.nonlinearity)
         self.numbers = (ctx.latent_dim, ctx.K)
+        self.resolved = {"hidden": hidden}
 
     def forward(self, x: Tensor) -> Tensor:
         """Posterior parameters (B, D, K) of data (B, *shape)."""

@@ -88,6 +88,7 @@ class FID(Metric):
     )
     on_request = "needs a file of Inception weights, and 50,000 samples of each sampler"
     absent = LACKING_SAMPLERS
+    lower_is_better = frozenset({"*"})
 
     def __init__(self, spec: FIDSpec) -> None:
         self.weights = Path(spec.weights)

@@ -54,6 +54,7 @@ class Frechet(Metric):
         "samples, by the run's own encoder, where the key does not say otherwise; with that, compare samplers, not runs; not FID"
     )
     absent = LACKING_SAMPLERS
+    lower_is_better = frozenset({"*"})
 
     def __init__(self, spec: FrechetSpec) -> None:
         self.features = spec.features

@@ -200,6 +200,7 @@ class IndependenceMetric(Metric):
         "lower bound of the total correlation between the latent variables, nats: Gaussian critic and boosted trees against "
         "permuted variables, on held-out rows, 5 folds"
     )
+    lower_is_better = frozenset({"*"})
 
     def __init__(self, spec: IndependenceSpec) -> None:
         self.seed = spec.seed

@@ -42,6 +42,7 @@ class Reconstruction(Metric):
         "mse: a value (an image's are in [0, 1]), bce: nats an image, the sum over its values; "
         "ssim: Gaussian windows of 11 x 11 (deviation 1.5) inside the image, mean over windows and channels"
     )
+    lower_is_better = frozenset({"mse", "bce"})
 
     def __init__(self, spec: ReconstructionSpec) -> None:
         pass

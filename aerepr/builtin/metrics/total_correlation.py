@@ -88,6 +88,7 @@ class TotalCorrelationMetric(Metric):
     needs = "codes"
     supervised = False
     protocol = "all rows, no factors; Gaussian with the codes' covariance; mutual information in 20 bins a dimension"
+    lower_is_better = frozenset({"*"})
 
     def __init__(self, spec: ComponentSpec) -> None:
         pass

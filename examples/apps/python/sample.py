@@ -54,4 +54,7 @@ def main(exports: str, n: int = 64, seed: int = 0, out: str = "samples.ppm") -> 
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2] or sys.exit(__doc__), *map(int, sys.argv[2:4]), *sys.argv[4:5])
+    try:
+        main(*sys.argv[1:2] or sys.exit(__doc__), *map(int, sys.argv[2:4]), *sys.argv[4:5])
+    except Exception as cause:  # onnxruntime's have no other class in common
+        sys.exit(" ".join(str(cause).split()))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -53,8 +56,8 @@ def test_the_studies_are_what_they_say(plans: dict[str, Plan]) -> None:
 
 def test_the_script_knows_the_axes(plans: dict[str, Plan], script: ModuleType) -> None:
     for plan in plans.values():
-        _, axes, _ = script.STUDIES[plan.name]
-        assert set(plan.axes) == {*axes, "seed"}
+        assert set(plan.axes) == {*script.STUDIES[plan.name].axes, "seed"}
+    assert script.PUBLISHED_ALPHA in plans["sparsity"].axes[script.MMD_ALPHA]
 
 
 # What is drawn.
@@ -62,6 +65,17 @@ def test_the_script_knows_the_axes(plans: dict[str, Plan], script: ModuleType) -
 
 def record(levels: dict[str, str], metrics: dict[str, float], run: Path | None = None) -> Record:
     return Record(levels, "-".join(levels.values()), "done", run, "", metrics, {}, {})
+
+
+def study(axes: dict[str, list[str]], metrics: Callable[..., dict[str, float] | None]) -> Study:
+    """Every run of a study with the numbers that its levels are given; None: it failed."""
+    found = []
+    for levels in product(*axes.values()):
+        numbers = metrics(*levels)
+        # One that failed may have been evaluated before.
+        run = record(dict(zip(axes, levels, strict=True)), found[0].metrics if numbers is None else numbers)
+        found.append(replace(run, state="failed") if numbers is None else run)
+    return Study("given", axes, found)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +109,19 @@ def test_heat_maps_are_densities_on_one_scale(trained: list[Record], script: Mod
 
 
 def test_the_pinwheels_picture_and_table(
-    trained: list[Record], script: ModuleType, plans: dict[str, Plan], tmp_path: Path
+    trained: list[Record], script: ModuleType, plans: dict[str, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     axes = plans["pinwheel"].axes
-    text = script.pinwheel(trained, axes, tmp_path / "decomposition-pinwheel.png")
+    drawn: list[str] = []
+    monkeypatch.setattr(
+        script, "headed", lambda *a, headed=script.headed, **k: drawn.append(k["corner"]) or headed(*a, **k)
+    )
+    planned = [
+        record(run.levels, {}) for run in plans["pinwheel"].runs if run.levels not in [r.levels for r in trained]
+    ]
+    standing = Study("decomposition-pinwheel", axes, [*trained, *(replace(run, state="missing") for run in planned)])
+    text = script.pinwheel(standing, tmp_path / "decomposition-pinwheel.png")
+    assert drawn == ["seed 0"]
     with Image.open(tmp_path / "decomposition-pinwheel.png") as picture:
         width, height = picture.size
         pixels = np.asarray(picture)
@@ -110,21 +133,26 @@ def test_the_pinwheels_picture_and_table(
     assert text.count("\n| 8.0 | 0.0 |") == 1
     used = np.mean([item.metrics["clusters_used.fraction"] for item in trained[1:]])
     assert f"| 8.0 | 0.0 | {used:.3f} ±" in text
-    assert "- beta alone: all clusters in use in " in text
+    assert "- alpha = 0, beta > 0: all clusters in use in 0 of 12 runs, 11 missing" in text
+    # Where the first seed has no run all cells are of the next that has, and of no other.
+    of: list[Path] = []
+    monkeypatch.setattr(script, "density", lambda run: of.append(run.path) or np.zeros((script.SIDE, script.SIDE)))
+    monkeypatch.setattr(script, "prior_density", lambda run: np.ones((script.SIDE, script.SIDE)))
+    small = {script.ALPHA: ["8.0"], script.BETA: ["0.0"], "seed": ["2", "0", "1"]}
+    script.pinwheel(Study("decomposition-pinwheel", small, trained[1:]), tmp_path / "decomposition-pinwheel.png")
+    assert drawn == ["seed 0", "seed 0"]
+    assert of == [trained[1].run]
 
 
 def test_plots_have_a_colour_for_each_group(script: ModuleType, tmp_path: Path) -> None:
-    priors = ("isotropic", "pca", "learned", "student-t")
-    done = [
-        record(
-            {"prior": prior, script.BETA: beta, "seed": str(seed)},
-            {"reconstruction.bce": 50 + 10 * float(beta) + seed, "kim_mnih_2018.score": 0.4 + 0.1 * number},
-        )
-        for number, prior in enumerate(priors)
-        for beta in ("0.25", "1.0")
-        for seed in range(3)
-    ]
-    text = script.priors(done, {}, tmp_path / "decomposition-priors.png")
+    priors = ["isotropic", "pca", "learned", "student-t"]
+
+    def numbers(prior: str, beta: str, seed: str) -> dict[str, float]:
+        score = 0.4 + 0.1 * priors.index(prior)
+        return {"reconstruction.bce": 50 + 10 * float(beta) + float(seed), "kim_mnih_2018.score": score}
+
+    done = study({"prior": priors, script.BETA: ["0.25", "1.0"], "seed": ["0", "1", "2"]}, numbers)
+    text = script.priors(done, tmp_path / "decomposition-priors.png")
     with Image.open(tmp_path / "decomposition-priors.png") as picture:
         colours = {colour for _, colour in picture.getcolors(1 << 20)}
     assert {*PALETTE[1:5]} <= colours
@@ -133,19 +161,128 @@ def test_plots_have_a_colour_for_each_group(script: ModuleType, tmp_path: Path) 
 
 
 def test_sparsity_is_drawn_against_alpha(script: ModuleType, tmp_path: Path) -> None:
-    axes = {script.MMD_ALPHA: ["0.0", "100.0"]}
-    done = [
-        record(
-            {script.GAMMA: gamma, script.MMD_ALPHA: alpha, "seed": seed},
-            {"hoyer_sparsity.score": 0.23 + float(gamma) / 4, "prior_match_mmd.score": 0.1},
-        )
-        for gamma in ("0.0", "0.8")
-        for alpha in axes[script.MMD_ALPHA]
-        for seed in ("0", "1")
-    ]
-    text = script.sparsity(done, axes, tmp_path / "decomposition-sparsity.png")
+    axes = {script.GAMMA: ["0.0", "0.8"], script.MMD_ALPHA: ["0.0", "100.0"], "seed": ["0", "1"]}
+    done = study(axes, lambda gamma, alpha, seed: {"hoyer_sparsity.active": 0.23 + float(gamma) / 4})
+    text = script.sparsity(done, tmp_path / "decomposition-sparsity.png")
     assert (tmp_path / "decomposition-sparsity.png").exists()
     assert "| 0.8 | 100.0 | 0.430 ± 0.000 |" in text
+
+
+# What is said of the claims.
+
+
+def test_a_trend_has_a_floor(script: ModuleType) -> None:
+    def falls(*values: float | None) -> str:
+        found: str = script.trend(values, 0.01, -1)
+        return found
+
+    assert falls(0.9, 0.3, 0.3, 0.0) == "holds"
+    # Noise on the way decides nothing, nor does it at the end; a step back by more than that does.
+    assert falls(0.9, 0.0, 0.008) == "holds"
+    assert falls(0.005, 0.0, -0.003) == falls(0.0, 0.008) == "tie"
+    assert falls(0.9, 0.0, 0.02) == falls(0.0, 0.006, 0.012) == "fails"
+    assert falls(0.9, None, 0.0) == "missing"
+    assert script.trend([1.0, 2.0], 0.1, 1) == "holds"
+
+
+def test_a_line_counts_what_is_missing(script: ModuleType) -> None:
+    found = {"0": "holds", "1": "missing", "2": "tie", "3": "holds", "4": "fails"}
+    assert script.verdict("it falls", found) == (
+        "- it falls: holds in 2 of 5 seeds; fails: seed 4; tie: seed 2; missing: seed 1"
+    )
+    assert script.both("holds", "tie") == "tie"
+    assert script.both("tie", "fails") == "fails"
+    assert script.both("fails", "missing") == "missing"
+
+
+def test_claims_on_the_pinwheel_are_judged_seed_by_seed(script: ModuleType) -> None:
+    def numbers(alpha: str, beta: str, seed: str) -> dict[str, float] | None:
+        if seed == "2" and (alpha, beta) == ("0.0", "1.0"):
+            return None
+        # In the second seed beta alone does it as well, and alpha moves nothing that could not be noise.
+        used = float(alpha) > 0 or (seed == "1" and float(beta) > 0)
+        return {
+            "clusters_used.fraction": float(used),
+            "prior_match_mmd.joint": 0.004 * float(seed) if seed == "1" or used else 0.9,
+            "encoder_entropy.mean": float(beta),
+            "mutual_information.score": -float(beta),
+        }
+
+    # The order of the levels in a study's file is not that of their size.
+    axes = {script.ALPHA: ["8.0", "0.0"], script.BETA: ["0.0", "1.0", "0.5"], "seed": ["0", "1", "2"]}
+    assert [line.partition(": ")[2] for line in script.clusters(study(axes, numbers))] == [
+        "holds in 1 of 3 seeds; fails: seed 1; missing: seed 2",
+        "holds in 2 of 3 seeds; tie: seed 1",
+        "holds in 2 of 3 seeds; missing: seed 2",
+    ]
+
+
+def test_claims_on_sparsity_go_by_active_dimensions(script: ModuleType) -> None:
+    assert [script.yardstick(d) for d in (50, 10)] == pytest.approx([0.231, 0.266], abs=5e-4)
+
+    def numbers(gamma: str, alpha: str, seed: str) -> dict[str, float] | None:
+        if (gamma, alpha, seed) == ("0.0", "10.0", "2"):
+            return None
+        rise = 0.1 * (float(alpha) == 100) if seed != "1" else 0.0
+        # The score of all dimensions says the opposite.
+        return {
+            "hoyer_sparsity.active": 0.3 + rise
+            if gamma == "0.8"
+            else 0.266 + 0.1 * (seed == "1" and alpha == "1000.0"),
+            "hoyer_sparsity.score": 0.5 - rise,
+            "active_units.count": 10.0,
+            "reconstruction.mse": 0.01 * (1.2 if seed == "2" and alpha == "1000.0" else 1.05),
+        }
+
+    axes = {
+        script.GAMMA: ["0.0", "0.8"],
+        script.MMD_ALPHA: ["0.0", "10.0", "100.0", "1000.0"],
+        "seed": ["0", "1", "2"],
+    }
+    assert [line.partition(": ")[2] for line in script.sparse(study(axes, numbers))] == [
+        "holds in 2 of 3 seeds; tie: seed 1",
+        "holds in 1 of 3 seeds; fails: seed 1; missing: seed 2",
+        "holds in 2 of 3 seeds; fails: seed 2",
+    ]
+
+
+def test_priors_are_compared_at_equal_distortion(script: ModuleType) -> None:
+    axes = {"prior": ["isotropic", "pca", "learned", "student-t"], script.BETA: ["0.5", "1.0", "2.0"]}
+    axes["seed"] = ["0", "1", "2", "3", "4"]
+    noise = dict(zip(axes["seed"], (-0.02, -0.01, 0.0, 0.01, 0.02), strict=True))
+
+    def numbers(prior: str, beta: str, seed: str) -> dict[str, float] | None:
+        if (prior, beta, seed) == ("learned", "1.0", "3"):
+            return None
+        # Isotropic: 0.5, 0.6, 0.8 at distortions of 15, 20, 30. At equal beta pca is as good, but reconstructs better: 5 less,
+        # where isotropic is at 0.5, 0.6 and 0.7.
+        score, distortion = {"0.5": 0.5, "1.0": 0.6, "2.0": 0.8}[beta], 10 + 10 * float(beta)
+        if prior == "pca":
+            distortion -= 5
+        found = {"reconstruction.bce": distortion, "kim_mnih_2018.score": score + noise[seed]}
+        if prior == "student-t":
+            found |= {"kim_mnih_2018.score": score - 0.2 + noise[seed], "kim_mnih_2018.score@raw": score + noise[seed]}
+        return found
+
+    lines = script.structured(study(axes, numbers))
+    assert [line.partition(": ")[2] for line in lines] == [
+        "holds in 2 of 3 betas; out of reach: beta 0.5",
+        "holds in 0 of 3 betas; tie: beta 0.5, 2.0; missing: beta 1.0",
+        "holds in 0 of 3 betas; fails: beta 0.5, 1.0, 2.0",
+        "holds in 0 of 3 betas; tie: beta 0.5, 1.0, 2.0",
+    ]
+    assert "score@raw of student-t" in lines[-1]
+    (at,) = [script.place(study(axes, numbers), "pca", "1.0", False)]
+    assert at == pytest.approx((15.0, 0.6, 0.00025 / 5))
+
+
+def test_two_standard_errors_decide(script: ModuleType) -> None:
+    line = [script.Place(10.0, 0.5, 1e-4), script.Place(20.0, 0.7, 1e-4)]
+    # Half way: 0.6, with a variance of 1e-4 of its own and half of 1e-4 of the two.
+    error = (1.5e-4) ** 0.5
+    for gap, found in ((2.1, "holds"), (1.9, "tie"), (-1.9, "tie"), (-2.1, "fails")):
+        assert script.beside(line, script.Place(15.0, 0.6 + gap * error, 1e-4)) == found
+    assert script.beside(line, script.Place(9.9, 0.9, 1e-4)) == "out of reach"
 
 
 def test_studies_that_are_not_there_are_left_out(
@@ -157,12 +294,19 @@ def test_studies_that_are_not_there_are_left_out(
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text("{}")
     left = Record({script.ALPHA: "1.0", script.BETA: "1.0", "seed": "0"}, "1" * 64, "failed", None, "why", {}, {}, {})
-    standing = Study("decomposition-pinwheel", plans["pinwheel"].axes, [*trained, left])
+    standing = Study("decomposition-pinwheel", plans["pinwheel"].axes, [*reversed(trained), left])
     monkeypatch.setattr(script, "records", lambda path: standing)
     script.main(["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")])
     kept: dict[str, Any] = json.loads((tmp_path / "out" / "decomposition.json").read_text())
     assert list(kept) == ["decomposition-pinwheel"]
     assert len(kept["decomposition-pinwheel"]["absent"]) == 1
+    # Each number under its seed.
+    (cell,) = [cell for cell in kept["decomposition-pinwheel"]["cells"] if cell["levels"] == ["8.0", "0.0"]]
+    assert cell["numbers"]["clusters_used.least"] == {
+        run.levels["seed"]: run.metrics["clusters_used.least"] for run in trained[1:]
+    }
+    assert len(kept["decomposition-pinwheel"]["claims"]) == 3
     text = (tmp_path / "out" / "decomposition.md").read_text()
+    assert "holds in 0 of 3 seeds; missing: seed 0, 1, 2" in text
     assert "## decomposition-sparsity\n\nNot run." in text
     assert "is failed" in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import distribution
@@ -26,6 +28,7 @@ from aerepr.model.check import check
 from aerepr.registry.registry import Registry
 from aerepr.spec.read import spec_from_tables
 from aerepr.spec.run import RunSpec
+from aerepr.workflows.train import train
 
 FOLDER = Path(__file__).parents[1]
 DSPRITES = DataInfo(DataShape.image(1, 64, 64), train_size=737_280)
@@ -172,6 +175,7 @@ def test_every_row_of_the_settings_has_its_recipe() -> None:
             size,
             lr,
         )
+        assert spec.train.schedules == spec.train.phases == []
         assert spec.train.optimizer.amsgrad
         assert spec.train.optimizer.betas == (0.9, 0.999)
     pca, sparse, pinwheel = "anisotropic_gaussian", "sparse_mixture", ("gaussian_mixture", False, 500, 400, 1e-3)
@@ -187,6 +191,38 @@ def test_every_row_of_the_settings_has_its_recipe() -> None:
         "DD-fashion-sparse": (50, 0, 1, sparse, 0.8, 9_600, 500, 5e-4),
         "DD-fashion-sparse-alpha": (50, 100, 1, sparse, 0.8, 9_600, 500, 5e-4),
     }
+
+
+def test_likelihoods_and_priors_have_the_published_numbers() -> None:
+    for name in RECIPES:
+        likelihood, prior = recipe(name).model.likelihood, recipe(name).model.prior
+        if "fashion" in name:
+            assert (likelihood.name, likelihood.scale, likelihood.squash) == ("laplace", 0.1, False)
+            assert prior.spike == 0.05
+        elif "pinwheel" in name:
+            assert (likelihood.name, likelihood.learned) == ("gaussian", "per_value")
+            assert prior.variance == 0.03
+        else:
+            assert likelihood.name == "bernoulli"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("DD-fashion-dense-alpha", marks=pytest.mark.full), "DD-fashion-sparse-alpha"]
+)
+def test_a_fashion_recipe_trains_on_real_images(name: str, real_data: Path, tmp_path: Path) -> None:
+    folder = real_data / "fashion_mnist"
+    narrow = {"encoder": {"width": 4}, "decoder": {"width": 4}}
+    data = {"name": "idx", "images": str(folder / "sprite600-images-idx3-ubyte.gz"), "size": 32, "gallery": 4}
+    run = {"steps": 2, "batch_size": 100, "device": "cpu", "log_every": 1, "validate_every": 2, "checkpoint_every": 2}
+    spec = spec_from_tables({"model": {"recipe": name, **narrow}, "data": data, "train": run})
+    path = train(spec, run=tmp_path / "run")
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    steps = [line for line in lines if "loss/mmd_dimwise" in line]
+    assert len(steps) >= 2
+    for line in steps:
+        assert all(math.isfinite(value) for value in line.values() if isinstance(value, float))
+    # gamma = 0 is a normal, with a KL in closed form.
+    assert ("loss/kl" in steps[0], "loss/kl_mc" in steps[0]) == ("dense" in name, "dense" not in name)
 
 
 @pytest.mark.parametrize(

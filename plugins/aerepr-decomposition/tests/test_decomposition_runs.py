@@ -23,6 +23,7 @@ from aerepr.registry.registry import Registry
 from aerepr.rundir import tensors
 from aerepr.spec.read import spec_from_tables
 from aerepr.spec.write import to_toml
+from aerepr.workflows.assemble import run_source
 from aerepr.workflows.load import Run
 from aerepr.workflows.train import train
 
@@ -34,22 +35,24 @@ COMPONENTS = [
     if entry.package == "aerepr-decomposition"
 ]
 
+# Spectrum "equal": what is learned then starts at nothing, so that a start from the data is not taken for learning.
 PRIORS: dict[str, dict[str, Any]] = {
-    "anisotropic_gaussian": {"learned": True},
+    "anisotropic_gaussian": {"spectrum": "equal", "learned": True},
     "gaussian_mixture": {"means": [[0, -1, 0, 1], [0, 1, 0, -1], [1, 0, 1, 0]], "learned": True},
     "sparse_mixture": {},
     "student_t": {"df": 3.0},
 }
+FORMATS = ("onnx", "torchscript", "pt2")
 
 
-def tables(prior: str, posterior: str = "gaussian") -> dict[str, Any]:
-    """A spec that trains in a second, with every term."""
+def tables(prior: str, posterior: str = "gaussian", **settings: Any) -> dict[str, Any]:
+    """A spec that trains in a second, with every term; settings of the prior beside those above."""
     terms = [{"name": name} for name in ("kl", "aggregate_inclusive_kl", "mmd_dimwise")]
     model = {
         "latent_dim": 4,
         "encoder": {"name": "dcgan", "width": 4},
         "posterior": {"name": posterior, "scale": "softplus", "floor": 1e-6},
-        "prior": {"name": prior, **PRIORS[prior]},
+        "prior": {"name": prior, **PRIORS[prior], **settings},
         "decoder": {"name": "dcgan", "width": 4},
         "likelihood": {"name": "laplace", "scale": 0.1, "squash": False},
         "regularizers": terms,
@@ -67,13 +70,14 @@ def tables(prior: str, posterior: str = "gaussian") -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     """A small run with a prior, made when it is first asked for. Read it; write products elsewhere."""
     folder = tmp_path_factory.mktemp("decomposition")
 
     @cache
-    def trained(prior: str, posterior: str = "gaussian") -> Run:
-        return aerepr.load(train(spec_from_tables(tables(prior, posterior)), run=folder / f"{prior}-{posterior}"))
+    def trained(prior: str, posterior: str = "gaussian", **settings: Any) -> Run:
+        name = "-".join([prior, posterior, *(f"{key}={value}" for key, value in settings.items())])
+        return aerepr.load(train(spec_from_tables(tables(prior, posterior, **settings)), run=folder / name))
 
     return trained
 
@@ -90,7 +94,7 @@ def test_all_kinds_are_checked() -> None:
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-def test_priors_train_sample_and_traverse(prior: str, trained: Callable[[str], Run]) -> None:
+def test_priors_train_sample_and_traverse(prior: str, trained: Callable[..., Run]) -> None:
     run = trained(prior)
     records = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     values = [value for record in records for value in record.values() if isinstance(value, float)]
@@ -105,7 +109,7 @@ def test_priors_train_sample_and_traverse(prior: str, trained: Callable[[str], R
         assert np.isfinite(row.values).all()
 
 
-def test_what_a_prior_learns_is_learned_and_kept(trained: Callable[[str], Run]) -> None:
+def test_what_a_prior_learns_is_learned_and_kept(trained: Callable[..., Run]) -> None:
     for prior in ("anisotropic_gaussian", "gaussian_mixture"):
         run = trained(prior)
         (w,) = run.view.model.prior.parameters()
@@ -116,6 +120,17 @@ def test_what_a_prior_learns_is_learned_and_kept(trained: Callable[[str], Run]) 
         assert found.std() > 1e-6
 
 
+def test_a_fixed_spectrum_is_that_of_the_training_images(tmp_path: Path) -> None:
+    spec = tables("anisotropic_gaussian", spectrum="pca", learned=False)
+    spec["train"] |= {"steps": 1, "log_every": 1, "validate_every": 1, "checkpoint_every": 1}
+    run = aerepr.load(train(spec_from_tables(spec), run=tmp_path / "run"))
+    source = run_source(run.directory, run.view, run.registry, run.data)
+    squares = torch.linalg.svdvals(source.examples(source.rows("train")).flatten(1).double())[:4].square()
+    found_D = run.view.model.prior.scales().double()
+    torch.testing.assert_close(found_D.square(), 4 * squares / squares.sum(), rtol=1e-3, atol=1e-6)
+    assert not list(run.view.model.prior.parameters())
+
+
 def test_a_laplace_posterior_trains(trained: Callable[..., Run]) -> None:
     run = trained("student_t", "laplace")
     assert run.spec.model.posterior.name == "laplace"
@@ -123,12 +138,21 @@ def test_a_laplace_posterior_trains(trained: Callable[..., Run]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-@pytest.mark.parametrize("prior", PRIORS)
-def test_the_prior_s_sampler_is_exported(prior: str, trained: Callable[[str], Run], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("prior", "settings", "formats"),
+    [
+        *((prior, {}, FORMATS if prior == "student_t" else FORMATS[:1]) for prior in PRIORS),
+        *(pytest.param(prior, {}, FORMATS, marks=pytest.mark.full) for prior in PRIORS if prior != "student_t"),
+        # gamma of 0 draws as many numbers, and reads half of them.
+        pytest.param("sparse_mixture", {"gamma": 0.0}, FORMATS, marks=pytest.mark.full),
+    ],
+)
+def test_the_prior_s_sampler_is_exported(
+    prior: str, settings: dict[str, Any], formats: tuple[str, ...], trained: Callable[..., Run], tmp_path: Path
+) -> None:
     # That each can be traced and exported by torch is a check of its contract; one is taken through every format.
-    formats = ["onnx", "torchscript", "pt2"] if prior == "student_t" else ["onnx"]
-    run = trained(prior)
-    found = run.export(formats, out=tmp_path / "e", parts=["decoder", "sampler"], sampler="prior")
+    run = trained(prior, **settings)
+    found = run.export(list(formats), out=tmp_path / "e", parts=["decoder", "sampler"], sampler="prior")
     assert max(found["max_abs_diff"].values()) <= 1e-5
     sampler = run.view.samplers()["prior"]
     noise = torch.rand(200, sampler.noise_dim, generator=torch.Generator().manual_seed(1)).clamp(2.0**-24, 1 - 2.0**-24)

@@ -229,6 +229,42 @@ def test_the_adversary_permutes_its_own_batch_and_leaves_the_codes_alone() -> No
     assert z_BD.grad is not None
 
 
+def bare_step(z_BD: Tensor, number: int = 0) -> Step:
+    """A step of these codes."""
+    rows, at = torch.arange(len(z_BD)), torch.tensor(number)
+    return Step(Batch(torch.zeros(len(z_BD), 1), rows), StepNoise(0, at, rows), at, dataset_size=len(z_BD), z_BD=z_BD)
+
+
+def test_the_term_is_the_difference_of_the_two_logits_and_its_loss_half_the_cross_entropy_of_each_class() -> None:
+    part = discriminator(width=4, depth=1)
+    last = part.discriminator[-1]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([1.5, 0.25]))
+    step = bare_step(torch.randn(6, 4))
+    assert_close(part(step), torch.tensor(1.25))
+    # -log softmax of (1.5, 0.25): log(1 + e^-1.25) for the codes, class 0; log(1 + e^1.25) for the permuted, class 1.
+    expected = 0.5 * (math.log1p(math.exp(-1.25)) + math.log1p(math.exp(1.25)))
+    assert_close(part.adversary_loss(step), torch.tensor(expected))
+
+
+def test_the_loss_gives_class_0_to_the_codes_and_class_1_to_the_permuted() -> None:
+    part, seen = discriminator(width=8, depth=1), list[Tensor]()
+    part.discriminator.register_forward_hook(lambda _, inputs, logits: seen.append(logits.detach()))
+    loss = part.adversary_loss(bare_step(torch.randn(64, 1).repeat(1, 4)))
+    joint_B2, product_B2 = seen
+    expected = -0.5 * (joint_B2.log_softmax(-1)[:, 0].mean() + product_B2.log_softmax(-1)[:, 1].mean())
+    other = -0.5 * (joint_B2.log_softmax(-1)[:, 1].mean() + product_B2.log_softmax(-1)[:, 0].mean())
+    assert float((expected - other).abs()) > 1e-3
+    assert_close(loss.detach(), expected)
+
+
+def test_the_slope_of_the_discriminator_is_a_hundredth() -> None:
+    leaky = [layer for layer in discriminator(10).discriminator if isinstance(layer, nn.LeakyReLU)]
+    assert [float(layer(torch.tensor(-1.0))) for layer in leaky] == [pytest.approx(-0.01)] * 6
+
+
 def test_networks_refuse_what_four_halvings_do_not_fit() -> None:
     for shape, text in ((DataShape.vector(5), "needs images"), (DataShape.image(1, 24, 64), "that 16 divides")):
         with pytest.raises(ShapeError, match=text):
@@ -314,3 +350,6 @@ def test_every_statement_of_the_code_that_is_missing_is_marked() -> None:
         places = [line for line in lines if line.startswith(key)]
         assert places
         assert all("# unstated" in line for line in places)
+    trained = [line for line, after in zip(lines, lines[1:], strict=False) if after == "[recipes.train]"]
+    assert len(trained) == 4
+    assert all(line.startswith("# differs") for line in trained)

@@ -6,6 +6,9 @@ Shape letters: B batch, D latent dimensions.
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,27 +18,38 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from aerepr_discrete.encoders.conv4 import Conv4
 from aerepr_discrete.metrics.straight_through_gap import StraightThroughGap, StraightThroughGapSpec
 from aerepr_discrete.ordered import grid
+from torch import Tensor
+from typer.testing import CliRunner
 
 import aerepr
+from aerepr.builtin.exporters.web import MissingRuntime, runtime_archive
+from aerepr.cli.app import app
+from aerepr.cli.main import main
 from aerepr.conformance.run import CHECKS, check_component
 from aerepr.errors import SpecError, TrainingError, UsageError
+from aerepr.evaluation.asked import metric_specs
+from aerepr.export.load import load_decoder
 from aerepr.kinds.batch import Batch
+from aerepr.kinds.step import Step
+from aerepr.model.autoencoder import Autoencoder
 from aerepr.registry.registry import Registry
 from aerepr.spec.read import spec_from_tables
 from aerepr.spec.run import RunSpec
 from aerepr.spec.write import to_toml
 from aerepr.study.plan import read_plan
 from aerepr.workflows import study as study_workflow
+from aerepr.workflows.assemble import check_spec, open_source
 from aerepr.workflows.evaluate import evaluate
 from aerepr.workflows.load import Run
-from aerepr.workflows.study_results import study_rank
 from aerepr.workflows.train import train
 
 POSITIONS = 6
+FOLDER = Path(__file__).parents[1]
 COMPONENTS = [(kind, e.name) for kind in CHECKS for e in Registry().entries(kind) if e.package == "aerepr-discrete"]
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
+EXAMPLES = sorted((FOLDER / "examples").glob("*.toml"))
 
 
 def tables(name: str, **changes: Any) -> dict[str, Any]:
@@ -139,6 +153,35 @@ def test_exports_keep_grid_points_exact(trained: Callable[[str], Run], tmp_path:
     assert torch.equal(codes, module.draw(40, 3))
 
 
+@pytest.mark.full
+def test_the_page_draws_grid_points(trained: Callable[[str], Run], tmp_path: Path) -> None:
+    try:
+        runtime_archive()
+    except MissingRuntime as cause:
+        pytest.skip(str(cause))
+    trained("D-VAE").export(["web"], out=tmp_path / "page")
+    assert (tmp_path / "page" / "index.html").is_file()
+    assert off_grid(load_decoder(tmp_path / "page").draw(40, seed=3)) == 0
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", ["D-VAE", "D-VAE-gaussian", "FactorDVAE", "FactorDVAE-gaussian"])
+def test_every_recipe_is_exported_to_every_format(name: str, trained: Callable[[str], Run], tmp_path: Path) -> None:
+    run, formats = aerepr.load(trained(name).path), ["onnx", "torchscript", "pt2"]
+    # A decoder that has hardly learned says the same of every code; this one does not.
+    with torch.no_grad():
+        for parameter in run.view.model.decoder.parameters():
+            parameter.mul_(3)
+    found = run.export(formats, out=tmp_path / "e", parts=["decoder", "sampler"])
+    assert max(found["max_abs_diff"].values()) <= 1e-5
+    expected = np.moveaxis(run.sample(3, 1), -1, 1)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    for form in formats:
+        images = load_decoder(tmp_path / "e", trust=True, format=form).sample(3, 1)
+        np.testing.assert_allclose(images, expected, rtol=0, atol=2e-5, err_msg=form)
+
+
 # The gap.
 
 
@@ -156,9 +199,9 @@ def test_the_gap_is_the_change_of_the_distortion(trained: Callable[[str], Run]) 
                 p = model.decoder(z_BD)
                 cost = torch.nn.functional.binary_cross_entropy_with_logits(p, batch.first, reduction="sum")
                 totals[mode] += float(cost)
-    count = sum(len(batch) for batch in batches)
+    rows = sum(len(batch) for batch in batches)
     for mode, total in totals.items():
-        assert found[f"straight_through_gap.{mode}"] == pytest.approx(total / count, rel=1e-5)
+        assert found[f"straight_through_gap.{mode}"] == pytest.approx(total / rows, rel=1e-5)
     gap = abs(found["straight_through_gap.hard"] - found["straight_through_gap.soft"])
     assert found["straight_through_gap.score"] == pytest.approx(gap)
     assert gap > 0
@@ -203,20 +246,41 @@ def test_a_study_is_ranked_by_the_gap_lowest_first(tmp_path: Path) -> None:
     }
     path.write_text(to_toml(study), encoding="utf-8")
     study_workflow.run(path, runs=tmp_path)
-    found = study_rank("gaps", by="straight_through_gap", against=["reconstruction.bce"], ascending=True, runs=tmp_path)
-    (group,) = found.groups
-    gaps = [record.metrics["straight_through_gap.score"] for record in group.records]
-    assert len(gaps) == 2
-    assert gaps == sorted(gaps)
+
+    def order(by: str, *more: str) -> list[float]:
+        asked = ["study", "rank", "gaps", "--by", by, "--json", "--runs", str(tmp_path), *more]
+        done = CliRunner().invoke(app, asked)
+        assert done.exit_code == 0, done.output
+        (group,) = json.loads(done.stdout)["groups"]
+        return [next(iter(run["metrics"].values())) for run in group["runs"]]
+
+    gaps = order("straight_through_gap")
+    assert len(set(gaps)) == 2
+    assert gaps == sorted(gaps) == order("straight_through_gap", "--ascending")
+    assert order("straight_through_gap", "--descending") == gaps[::-1]
+    for by, lowest_first in (("reconstruction", True), ("reconstruction.bce", True), ("reconstruction.ssim", False)):
+        assert order(by) == sorted(order(by), reverse=not lowest_first)
 
 
 # Bad input.
 
 
-def test_logits_that_are_not_finite_stop_training_with_step_and_term(tmp_path: Path) -> None:
-    spec = small("D-VAE", optimizer={"name": "sgd", "lr": 1e30})
-    with pytest.raises(TrainingError, match=r"step [1-5]: (distortion|kl) is not finite"):
-        train(spec, run=tmp_path / "run")
+def test_logits_that_are_not_numbers_stop_training_with_step_and_term(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, encode, at = Autoencoder.draw, Conv4.forward, [0]
+
+    def watched(self: Autoencoder, step: Step) -> Step:
+        at[0] = 0 if step.number.is_meta else int(step.number)
+        return draw(self, step)
+
+    def broken(self: Conv4, x_BCHW: Tensor) -> Tensor:
+        return encode(self, x_BCHW) * (torch.nan if at[0] >= 3 else 1)
+
+    monkeypatch.setattr(Autoencoder, "draw", watched)
+    monkeypatch.setattr(Conv4, "forward", broken)
+    with pytest.raises(TrainingError, match=r": step 3: distortion is not finite"):
+        train(small("D-VAE"), run=tmp_path / "run")
 
 
 def test_a_mass_is_not_held_against_a_density(tmp_path: Path) -> None:
@@ -224,11 +288,81 @@ def test_a_mass_is_not_held_against_a_density(tmp_path: Path) -> None:
     changed["model"]["prior"] = {"name": "standard_normal"}
     with pytest.raises(SpecError, match="the posterior has a mass and the prior a density"):
         train(spec_from_tables(changed), run=tmp_path / "run")
+    changed = tables("D-VAE-gaussian")
+    changed["model"]["prior"] = {"name": "uniform_categorical"}
+    with pytest.raises(SpecError, match="the posterior has a mass and the prior a density, or the other way round"):
+        train(spec_from_tables(changed), run=tmp_path / "run")
+
+
+# Other versions.
+
+
+def test_a_run_made_with_another_version_warns_and_works(
+    trained: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(trained("D-VAE").path, tmp_path / "run")
+    env = json.loads((run / "env.json").read_text())
+    assert env["packages"]["aerepr-discrete"] == "0.1.0"
+    (run / "env.json").write_text(json.dumps({**env, "packages": {**env["packages"], "aerepr-discrete": "0.0.9"}}))
+    monkeypatch.setattr(sys, "argv", ["aerepr", "sample", str(run), "-n", "2"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with pytest.raises(SystemExit) as ended:
+            main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 0, said
+    assert f"warning: {run}: made with aerepr-discrete 0.0.9, 0.1.0 is installed here" in said
+    assert "pip install aerepr-discrete==0.0.9" in said
 
 
 # What ships beside the package.
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_study_files_are_valid(path: Path) -> None:
-    assert len(read_plan(path).runs) >= 6
+SEEDS = ["0", "1", "2", "3", "4"]
+SHIPPED = {
+    "rooms": ({"grid", "grid-narrow", "normal"}, SEEDS),
+    "sprites": ({"grid", "normal"}, SEEDS[:3]),
+    "published": ({"grid", "normal"}, SEEDS),
+}
+
+
+def test_every_study_file_is_pinned() -> None:
+    assert {path.stem for path in EXAMPLES} == set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_studies_hold_the_runs_that_the_claims_are_about(name: str) -> None:
+    plan = read_plan(FOLDER / "examples" / f"{name}.toml")
+    levels, seeds = SHIPPED[name]
+    found = [(run.levels["model"], run.levels["seed"]) for run in plan.runs]
+    assert sorted(found) == sorted((level, seed) for level in levels for seed in seeds)
+    firsts = {run.levels["model"]: run.spec for run in plan.runs if run.levels["seed"] == "0"}
+    registry = Registry()
+    for level, spec in firsts.items():
+        scales = [item for item in spec.train.schedules if item.target == "model.posterior.noise_scale"]
+        # Schedules replace the recipe's: a study that gives others must repeat this one.
+        assert [(item.from_, item.to) for item in scales] == ([] if level == "normal" else [(0.5, 2.0)])
+    twins = [firsts[level].model_dump(exclude={"name"}) for level in ("grid", "normal")]
+    for twin in twins:
+        for key in ("recipe", "posterior", "prior"):
+            del twin["model"][key]
+        twin["train"]["schedules"] = [s for s in twin["train"]["schedules"] if "noise_scale" not in s["target"]]
+    assert twins[0] == twins[1]
+    for item in plan.evaluate:
+        asked = metric_specs(registry, [], item.metrics, item.settings, item.seed)
+        assert {"straight_through_gap", "mig", "dci", "reconstruction"} <= set(asked)
+        for metric in asked:
+            lacking = {
+                level
+                for level, spec in firsts.items()
+                if not set(registry.load("metric", metric).modes)
+                <= set(registry.load("posterior", spec.model.posterior.name).modes)
+            }
+            assert lacking == ({"normal"} if metric == "straight_through_gap" else set())
+
+
+def test_one_run_of_each_level_passes_check() -> None:
+    registry, plan = Registry(), read_plan(FOLDER / "examples" / "rooms.toml")
+    source = open_source(plan.runs[0].spec.data, plan.folder, registry)
+    for run in {run.levels["model"]: run for run in plan.runs}.values():
+        assert check_spec(run.spec, source, registry, run.label).problems == []

@@ -71,6 +71,7 @@ def refused(spec: Path, *texts: str, error: type[AereprError] = DataError, sets:
     before = sorted(spec.parent.rglob("*"))
     with pytest.raises(error) as caught:
         train(spec, sets=sets, runs=spec.parent / "runs")
+    assert caught.value.exit_code == (2 if error is SpecError else 1)
     message = str(caught.value)
     for text in texts:
         assert text in message
@@ -247,6 +248,12 @@ def test_a_size_the_network_cannot_take(folder: Path) -> None:
     texts = ["images of 34x34 halve exactly 1 times", "crop or resize to sides that 4 divides, such as 32x32"]
     message = refused(spec_of(folder, "npz"), *texts, error=SpecError)
     assert message.startswith("small: 1 problem")
+
+
+def test_variables_that_do_not_divide_the_latent(folder: Path) -> None:
+    said = "4 latent dimensions do not split into 3 equal variables: use 1, 2 or 4"
+    message = refused(spec_of(folder, "npz"), said, error=SpecError, sets=("model.decoder.variables=3",))
+    assert "model.decoder  " in message
 
 
 def test_a_subset_that_cannot_be(folder: Path) -> None:

@@ -111,6 +111,14 @@ def test_a_host_is_told_of_codes_of_another_width(pt2_files: Files):
         load(pt2_files, "decode.pt2")(torch.zeros(2, 5))
 
 
+def test_what_is_not_a_number_stays_one_and_stays_in_its_row(pt2_files: Files):
+    decode, z = load(pt2_files, "decode.pt2"), torch.zeros(3, 6)
+    z[1, 4] = torch.nan
+    (found,), (others,) = decode(z), decode(z[[0, 2]])
+    assert found[1].isnan().any()
+    torch.testing.assert_close(found[[0, 2]], others, rtol=0, atol=1e-6)
+
+
 def test_graphs_weigh_little_beside_weights(pt2_files: Files):
     """The graph of a sample, with its noise inside, is ten times what is left of it in the file."""
     with zipfile.ZipFile(pt2_files[0] / "sample.pt2") as archive:

@@ -70,6 +70,14 @@ def test_a_host_is_told_of_codes_of_another_width(loaded: torch.jit.ScriptModule
         loaded.decode(torch.zeros(2, 5))
 
 
+def test_what_is_not_a_number_stays_one_and_stays_in_its_row(loaded: torch.jit.ScriptModule):
+    z = torch.zeros(3, 6)
+    z[1, 4] = torch.nan
+    found = loaded.decode(z)
+    assert found[1].isnan().any()
+    torch.testing.assert_close(found[[0, 2]], loaded.decode(z[[0, 2]]), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(("n", "seed"), [(-1, 0), (1, -1)])
 def test_bad_counts_and_seeds_are_refused(loaded: torch.jit.ScriptModule, n: int, seed: int):
     with pytest.raises(torch.jit.Error, match="must be"):

@@ -37,6 +37,7 @@ class StraightThroughGap(Metric):
         "|hard - soft|, distortions in nats an example without noise; soft: the mean position, hard: the likeliest; "
         "regularizers left out (the KL is the same in both)"
     )
+    lower_is_better = frozenset({"*"})
 
     def __init__(self, spec: StraightThroughGapSpec) -> None:
         pass

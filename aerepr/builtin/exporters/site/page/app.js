@@ -158,10 +158,8 @@ function makeMotion(graph, name, weights, steps) {
   const count = 2 * steps + 1;
   const row = byId("motions").appendChild(document.createElement("div"));
   row.className = "motion";
-  const [label, button, strip] = ["strong", "button", "canvas"].map((tag) => row.appendChild(document.createElement(tag)));
+  const [label, buttons, strip] = ["strong", "span", "canvas"].map((tag) => row.appendChild(document.createElement(tag)));
   label.textContent = name;
-  Object.assign(button, { type: "button", textContent: "Play" });
-  button.setAttribute("aria-label", `Play ${name}`);
   prepare(strip, card.data, count);
   strip.setAttribute("role", "img");
   strip.setAttribute("aria-label", `Where ${name} carries the code, ${steps} steps back to ${steps} steps forward`);
@@ -172,13 +170,25 @@ function makeMotion(graph, name, weights, steps) {
   };
   const go = async (place) => {
     setCode((await path())[place]);
-    say(`The sliders are ${Math.abs(place - steps)} steps of ${name} further ${place < steps ? "back" : "forward"}.`);
+    const far = Math.abs(place - steps);
+    say(`The sliders are ${far} step${far === 1 ? "" : "s"} of ${name} further ${place < steps ? "back" : "forward"}.`);
   };
   strip.addEventListener("click", (event) => {
     const place = Math.floor((event.offsetX / strip.clientWidth) * count);
     go(Math.min(count - 1, Math.max(0, place))).catch(fail);
   });
-  button.addEventListener("click", () => path().then((codes) => play(name, codes), fail));
+  // What a click in the strip does, for the keyboard too: a step at a time leads everywhere.
+  const actions = {
+    [`Back along ${name}`]: () => go(steps - 1),
+    [`Play ${name}`]: async () => play(name, await path()),
+    [`Forward along ${name}`]: () => go(steps + 1),
+  };
+  for (const [title, act] of Object.entries(actions)) {
+    const button = buttons.appendChild(document.createElement("button"));
+    Object.assign(button, { type: "button", textContent: title.split(" ")[0] });
+    button.setAttribute("aria-label", title);
+    button.addEventListener("click", () => act().catch(fail));
+  }
   const shown = { strip, stale: true, visible: false, draw: () => drawStrip(shown, count, path) };
   return watched(shown);
 }
