@@ -22,5 +22,5 @@ def test_the_last_three_and_the_best_are_kept(tmp_path: Path) -> None:
     assert kept == [20, 40, 50, 60]
     newest, passed_over = checkpoint.load_last(run)
     assert newest is not None
-    assert (newest.step, newest.state, passed_over) == (60, {"note": 60}, [])
+    assert (newest.step, newest.state, passed_over) == (60, {"note": 60, "is_best": False}, [])
     assert torch.equal(newest.model["w"], torch.full((2,), 60.0))
