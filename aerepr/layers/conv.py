@@ -154,9 +154,18 @@ class MixedFirst(nn.Module):
         return total
 
 
-def groups(blocks: nn.Module) -> list[int]:
-    """Groups of the GroupNorms in a stack of blocks: each number once, the first first."""
-    return list(dict.fromkeys(module.num_groups for module in blocks.modules() if isinstance(module, nn.GroupNorm)))
+def resolved(plan: Plan, resizings: str, blocks: nn.Module, **own: object) -> dict[str, object]:
+    """What `check` shows of a stack of blocks and its plan, for `Part.resolved`.
+
+    Args:
+        resizings: what those of the plan are called. own: what a component chose besides.
+
+    Returns:
+        Among others the groups of the GroupNorms: each number once, the first first.
+    """
+    groups = dict.fromkeys(module.num_groups for module in blocks.modules() if isinstance(module, nn.GroupNorm))
+    placed = {"depth": plan.depth, resizings: list(plan.resizings), "root": list(plan.root)}
+    return {**placed, **own, "groups": list(groups)}
 
 
 def encoder_blocks(

@@ -17,7 +17,7 @@ from aerepr.errors import ShapeError
 from aerepr.kinds.decoder import Decoder
 from aerepr.kinds.layout import LatentLayout
 from aerepr.kinds.part import BuildContext
-from aerepr.layers.conv import Upsampling, decoder_blocks, groups
+from aerepr.layers.conv import Upsampling, decoder_blocks, resolved
 from aerepr.layers.mlp import Nonlinearity
 from aerepr.layers.positions import decoder_plan, str_tfm_positions
 from aerepr.layers.str_tfm import Cascade, StrTfm
@@ -61,14 +61,7 @@ class AdaptiveDecoder(Decoder):
         root_size = (spec.width, *plan.root)
         blocks = decoder_blocks(plan, spec.width, ctx.P * channels, spec.nonlinearity, spec.upsample)
         self.cascade = Cascade(root_size, blocks, positions, str_tfm)
-        self.resolved = {
-            "depth": plan.depth,
-            "upsamplings": list(plan.resizings),
-            "root": list(plan.root),
-            "layers": list(positions),
-            "groups": groups(blocks),
-            "hidden": hidden,
-        }
+        self.resolved = resolved(plan, "upsamplings", blocks, layers=list(positions), hidden=hidden)
 
     def forward(self, z_BD: Tensor) -> Tensor:
         """Likelihood numbers (B, P*C, H, W), the first number of all channels first."""

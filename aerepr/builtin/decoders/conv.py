@@ -17,7 +17,7 @@ from aerepr.errors import ShapeError
 from aerepr.kinds.decoder import Decoder
 from aerepr.kinds.layout import LatentLayout
 from aerepr.kinds.part import BuildContext
-from aerepr.layers.conv import Upsampling, decoder_blocks, groups
+from aerepr.layers.conv import Upsampling, decoder_blocks, resolved
 from aerepr.layers.mlp import MLP, Nonlinearity
 from aerepr.layers.positions import decoder_plan
 from aerepr.spec.base import ComponentSpec
@@ -53,13 +53,7 @@ class ConvDecoder(Decoder):
         self.root_size = (spec.width, *plan.root)
         self.projection = MLP(ctx.latent_dim, hidden, prod(self.root_size), spec.nonlinearity)
         self.blocks = decoder_blocks(plan, spec.width, ctx.P * channels, spec.nonlinearity, spec.upsample)
-        self.resolved = {
-            "depth": plan.depth,
-            "upsamplings": list(plan.resizings),
-            "root": list(plan.root),
-            "groups": groups(self.blocks),
-            "hidden": hidden,
-        }
+        self.resolved = resolved(plan, "upsamplings", self.blocks, hidden=hidden)
 
     def forward(self, z_BD: Tensor) -> Tensor:
         """Likelihood numbers (B, P*C, H, W), the first number of all channels first."""

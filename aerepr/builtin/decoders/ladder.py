@@ -19,7 +19,7 @@ from aerepr.errors import ShapeError
 from aerepr.kinds.decoder import Decoder
 from aerepr.kinds.layout import LatentLayout
 from aerepr.kinds.part import BuildContext
-from aerepr.layers.conv import Upsampling, decoder_blocks, groups
+from aerepr.layers.conv import Upsampling, decoder_blocks, resolved
 from aerepr.layers.mlp import MLPs, Nonlinearity
 from aerepr.layers.positions import decoder_plan, str_tfm_positions
 from aerepr.spec.base import ComponentSpec
@@ -77,15 +77,9 @@ class LadderDecoder(Decoder):
         self.blocks = decoder_blocks(
             plan, spec.width, ctx.P * channels, spec.nonlinearity, spec.upsample, features, self.positions
         )
-        self.resolved = {
-            "depth": plan.depth,
-            "upsamplings": list(plan.resizings),
-            "root": list(plan.root),
-            "rungs": list(self.positions),
-            "features": features,
-            "groups": groups(self.blocks),
-            "hidden": hidden,
-        }
+        self.resolved = resolved(
+            plan, "upsamplings", self.blocks, rungs=list(self.positions), features=features, hidden=hidden
+        )
 
     def forward(self, z_BD: Tensor) -> Tensor:
         """Likelihood numbers (B, P*C, H, W), the first number of all channels first."""

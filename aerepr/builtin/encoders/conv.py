@@ -16,7 +16,7 @@ from torch import Tensor
 from aerepr.errors import ShapeError
 from aerepr.kinds.encoder import Encoder
 from aerepr.kinds.part import BuildContext
-from aerepr.layers.conv import Downsampling, encoder_blocks, groups
+from aerepr.layers.conv import Downsampling, encoder_blocks, resolved
 from aerepr.layers.mlp import MLP, Nonlinearity
 from aerepr.layers.positions import encoder_plan
 from aerepr.spec.base import ComponentSpec
@@ -53,13 +53,7 @@ class ConvEncoder(Encoder):
         features = spec.width * prod(plan.root)
         self.projection = MLP(features, hidden, ctx.latent_dim * ctx.K, spec.nonlinearity)
         self.numbers = (ctx.latent_dim, ctx.K)
-        self.resolved = {
-            "depth": plan.depth,
-            "halvings": list(plan.resizings),
-            "root": list(plan.root),
-            "groups": groups(self.blocks),
-            "hidden": hidden,
-        }
+        self.resolved = resolved(plan, "halvings", self.blocks, hidden=hidden)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Posterior parameters (B, D, K) of images (B, C, H, W) in [0, 1]."""

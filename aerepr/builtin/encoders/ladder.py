@@ -19,7 +19,7 @@ from torch import Tensor
 from aerepr.errors import ShapeError
 from aerepr.kinds.encoder import Encoder
 from aerepr.kinds.part import BuildContext
-from aerepr.layers.conv import Downsampling, encoder_blocks, groups
+from aerepr.layers.conv import Downsampling, encoder_blocks, resolved
 from aerepr.layers.mlp import NONLINEARITIES, MLPs, Nonlinearity
 from aerepr.layers.positions import encoder_plan, require_blocks, rung_taps
 from aerepr.spec.base import ComponentSpec
@@ -73,14 +73,7 @@ class LadderEncoder(Encoder):
         self.nonlinearity = NONLINEARITIES[spec.nonlinearity]()
         # The last layer of each rung, row by row: a row for a dimension, so that variables may differ in size.
         self.rows = MLPs(ctx.latent_dim, features, [], ctx.K, spec.nonlinearity)
-        self.resolved = {
-            "depth": plan.depth,
-            "halvings": list(plan.resizings),
-            "root": list(plan.root),
-            "rungs": list(self.positions),
-            "groups": groups(self.blocks),
-            "hidden": [*hidden, features],
-        }
+        self.resolved = resolved(plan, "halvings", self.blocks, rungs=list(self.positions), hidden=[*hidden, features])
 
     def _positions(self, rungs: list[int] | None, depth: int) -> tuple[int, ...]:
         if rungs is None:
