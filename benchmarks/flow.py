@@ -24,7 +24,9 @@ from typing import Any
 import torch
 from aerepr_flow.density import Rule, log_volume
 from aerepr_flow.fields import Fields, Networks
+from aerepr_flow.flow import Flow
 from aerepr_flow.objectives.flow import FlowObjective
+from aerepr_flow.walk import steps_along
 from torch import Tensor
 
 from aerepr.kinds.batch import Batch
@@ -223,11 +225,15 @@ def peak_mb(setting: Setting) -> float:
 
 
 def evaluated(setting: Setting) -> None:
-    """Codes and density changes along T steps, without gradients; only the newest codes are kept."""
+    """Codes along T steps as traversals and metrics walk them, then with their density changes; only the newest are kept."""
     potential, _ = setting.fields()
     with torch.no_grad():
         networks, (z_BD, _) = potential.networks(), setting.codes()
         weights_MB = torch.ones(3, setting.batch, device=setting.device) / 3
+        flow = Flow(3, setting.D)
+        flow.potential = potential
+        for _ in steps_along(flow, z_BD, [weights_MB.mT] * setting.T):
+            pass
         change_B = z_BD.new_zeros(setting.batch)
         for t in range(1, setting.T + 1):
             point = networks.at(z_BD, networks.shift(z_BD.new_full((1,), float(t))))

@@ -10,17 +10,30 @@ A step z' = z + grad u(z) with the Hessian H of the mixture's potential changes 
 The divergence of a step, summed over t = 1..T. As z_t is a function of z_{t-1}, the conditional densities of the model's
 evidence bound are degenerate, so the default compares marginals:
 
-    marginal             E[log q_t(z_t) - log p_t(z_t)], with log q_t(z_t) = log q_0(z_0) - sum of the changes, and p_t the prior
-                         after diffusing for t steps at a rate D_k > 0 that each flow learns: of a normal of variance s^2, one of
-                         s^2 + 2 D_k t. A sum of KL divergences, zero where the flow carries q_0 as diffusion carries the prior.
-                         It stands in for the bound's term and is not proven to give a bound.
+    marginal             E[log q_t(z_t | x_0) - log p_t(z_t)], with log q_t = log q_0(z_0 | x_0) - sum of the changes, and p_t the
+                         prior after diffusing for t steps at a rate D_k > 0 that each flow learns: of a normal of variance
+                         s^2, one of s^2 + 2 D_k t. A sum of KL divergences, zero where the flow carries q_0 as diffusion
+                         carries the prior.
     legacy_conditional   the paper's: E[log q(z_t | z_{t-1}) - log p(z_t | z_{t-1})], each the density before less its own
                          change; the prior's potential is -D_k log p, whose Hessian is D_k / s_t^2 times the identity. The prior
                          moves no code, so that the term is least where D_k vanishes.
     legacy_softmax       the released code's: densities of single dimensions (rule legacy_row_sum, D_k = 1), and the KL divergence
                          from a softmax of exp(log p) over the dimensions to one of exp(log q)
 
-Source: Song et al. 2023, "Flow Factorized Representation Learning", arXiv:2309.13167, its text and the authors' code.
+What `marginal` bounds. Let the step be one-to-one on the codes, as it is where I + H is positive definite, and the rule `exact`: then
+q_t is the density of z_t, and each KL_t >= 0. So with kl at weight 1 or more, and in expectation:
+
+    for any weight w >= 0   distortion + kl + w sum_t KL_t  >=  -log p(x_0..x_T | k) of the model whose codes the flow moves,
+                            z_0 ~ p and z_t = z_{t-1} + grad u^k: at w = 0 it is its negative evidence bound, and what is added
+                            is not negative, as transport and initial are not
+    for w = 1               it is also >= -sum_t log of p_t's own p(x_t) = E_{z ~ p_t}[p(x_t | z)]: every frame's q_t(z_t | x_0) is
+                            a posterior for a model of that frame alone
+
+E_x[KL_t] = I(x_0; z_t) + KL(E_x[q_t] || p_t), and a one-to-one step keeps the first: where the second vanishes, the codes' information is
+charged for 1 + w T times, by the first bound alone once. Neither holds for another rule, nor where a step folds space.
+
+Source: Song et al. 2023, "Flow Factorized Representation Learning", arXiv:2309.13167, its text and the authors' code; the bounds
+are ours.
 Shape letters: B batch, D latent dimensions, K transformations, M networks in use, S steps after the first.
 """
 

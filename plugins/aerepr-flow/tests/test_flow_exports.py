@@ -17,6 +17,7 @@ import pytest
 import torch
 from aerepr_flow.fields import Point
 from aerepr_flow.objectives.flow import FlowObjective
+from aerepr_flow.walk import along
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -29,6 +30,8 @@ from aerepr.spec.run import RunSpec
 from aerepr.training.loop import Trainer
 from aerepr.workflows.load import Run
 from aerepr.workflows.train import train
+
+pytest_plugins = ["tests.export.visit"]
 
 D = 4
 
@@ -114,7 +117,9 @@ def test_the_flow_step_is_the_same_in_every_runtime(trained: Run, tmp_path: Path
     assert [value.name for value in session.get_inputs()] == ["z", "t", "weights"]
     inputs = {"z": z_BD.numpy(), "t": t_B.numpy(), "weights": weights_BK.numpy()}
     assert_close(torch.from_numpy(session.run(None, inputs)[0]), expected, rtol=1e-5, atol=1e-5)
-    for path in sorted((tmp_path / "e").iterdir()):
+    files = [path for path in sorted((tmp_path / "e").iterdir()) if path.stem == "flow_step"]
+    assert {path.suffix for path in files} == {".onnx", ".ts", ".pt2"}
+    for path in files:
         if path.suffix == ".ts":
             assert_close(torch.jit.load(path)(z_BD, t_B, weights_BK), expected, rtol=1e-5, atol=1e-5)
         if path.suffix == ".pt2":
@@ -147,6 +152,45 @@ def samples_are_the_models(run: Run, formats: list[str], folder: Path) -> None:
     for form in formats:
         images = load_decoder(folder, trust=True, format=form).sample(3, 1)
         np.testing.assert_allclose(images, expected, rtol=0, atol=2e-5, err_msg=form)
+
+
+@pytest.mark.full
+def test_the_page_plays_each_flow(
+    trained: Run, visit: Any, serve: Any, agree: Any, runtime: Path, tmp_path: Path
+) -> None:
+    run = aerepr.load(trained.path)
+    with torch.no_grad():
+        for parameter in run.view.model.decoder.parameters():
+            parameter.mul_(2)  # or all pictures are alike
+    run.export(["onnx", "web"], out=tmp_path / "e")
+    graphs = json.loads((tmp_path / "e" / "card.json").read_text())["graphs"]
+    assert graphs["flow_step"]["motion"] == {"names": ["scale", "rotation", "hue"], "steps": 3}
+    page = visit(serve(tmp_path / "e")).ready()
+    page.js("explorer.setCode([1.5, -1, 0.5, 2])")
+    page.page.locator("#motions").scroll_into_view_if_needed()  # strips out of sight wait
+    page.until("!document.querySelector('.motion canvas.stale') && explorer.lanes.idle")
+    assert page.page.locator(".motion strong").all_inner_texts() == ["scale", "rotation", "hue"]
+    page.js(
+        """() => {
+          window.painted = [];
+          document.querySelector("#picture").addEventListener("painted", ({ detail }) => painted.push(Array.from(detail.z)));
+        }"""
+    )
+    objective, z_1D = run.view.objective, torch.tensor([page.code()])
+    assert isinstance(objective, FlowObjective)
+    for k, name in enumerate(objective.transformations):
+        weights = [torch.eye(3)[k : k + 1]] * 3
+        with torch.no_grad():
+            forth, back = (along(objective.flow, z_1D, weights, backward=way)[:, 0] for way in (False, True))
+        path_SD = torch.cat([back.flip(0), forth[1:]])
+        assert (path_SD[1:] - path_SD[:-1]).abs().max() > 1e-4
+        strip = page.pixels(f".motion:nth-child({k + 1}) canvas")
+        agree(run.view, path_SD, [strip[:, 17 * place : 17 * place + 16] for place in range(7)])
+        page.js("window.painted.length = 0")
+        page.press(f"Play {name}")
+        page.until(f"document.querySelector('#status').textContent === '{name} was played.' && explorer.lanes.idle")
+        np.testing.assert_allclose(page.js("window.painted"), [*path_SD.tolist(), *z_1D.tolist()], atol=1e-5)
+    assert page.complaints == []
 
 
 def test_a_log_determinant_that_is_not_finite_is_named_by_step_and_transformation(

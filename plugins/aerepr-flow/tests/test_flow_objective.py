@@ -239,6 +239,44 @@ def test_the_diffused_prior_solves_the_heat_equation() -> None:
     assert_close(log_p.exp()[0], density(z, t).pow(D), rtol=1e-4, atol=0)
 
 
+def test_what_the_loss_bounds() -> None:
+    # One sequence, many draws of its first code: means are expectations. The likelihoods are sampled from the priors, by nothing that
+    # the objective computes.
+    system, count, k = system_of(), 4_000, 1
+    objective, model = objective_of(system), system.model
+    rows, number = torch.arange(count), torch.tensor(3)
+    x = step_of().batch.x[:1].expand(count, -1, -1, -1, -1)
+    step = Step(
+        Batch(x, rows, None, torch.tensor(k).expand(count), True), StepNoise(0, number, rows), number, 60, "sample"
+    )
+    assert objective.divergence is not None
+    assert objective.divergence.log_rate_K is not None
+    rate = float(objective.divergence.log_rate_K[k].detach().exp())
+    networks = objective.flow.potential.networks(torch.tensor([k]))
+    with torch.no_grad():
+        terms = {name: float(term.raw) for name, term in terms_of(system, step).items()}
+        start_BD = torch.randn(count, D, generator=torch.Generator().manual_seed(4)).double()
+        z_BD, sequence_B, frames = start_BD, torch.zeros(count).double(), torch.zeros(()).double()
+        for t in range(T + 1):
+            if t:
+                point = networks.at(z_BD, networks.shift(torch.tensor([float(t)]).double()))
+                folded = torch.linalg.eigvalsh(torch.eye(D).double() + point.hessian()[0]).min() <= 0
+                assert not folded  # what the bounds ask for
+                z_BD = z_BD + point.gradient_MBD[0]
+            sequence_B += model.likelihood(model.decoder(z_BD)).log_prob(x[:, t])
+            diffused_BD = math.sqrt(1 + 2 * rate * t) * start_BD
+            log_B = model.likelihood(model.decoder(diffused_BD)).log_prob(x[:, t])
+            frames += torch.logsumexp(log_B, dim=0) - math.log(count)
+    sequence = torch.logsumexp(sequence_B, dim=0) - math.log(count)
+    bound = {w: terms["distortion"] + terms["kl"] + w * terms["step_divergence"] for w in (0, 1 / T, 1)}
+    assert terms["step_divergence"] > 0
+    assert all(value >= -float(sequence) for value in bound.values())
+    assert bound[1] >= -float(frames)
+    # Near enough to be wrong if a term were missing.
+    assert bound[0] + float(sequence) < terms["kl"] + 1
+    assert bound[1] + float(frames) < terms["kl"] + terms["step_divergence"] + 1
+
+
 @pytest.mark.parametrize("t", [1, 3])
 def test_the_conditional_form_leaves_the_prior_its_own_change(t: int) -> None:
     divergence = StepDivergence("legacy_conditional", K, T, diffusion=0.3).double()

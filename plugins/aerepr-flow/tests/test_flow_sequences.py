@@ -9,6 +9,7 @@ import colorsys
 import gzip
 import itertools
 import json
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from aerepr_flow.datasets.factor_sequences import FactorSequencesSpec, _chosen
 from aerepr_flow.datasets.falor3d import Falor3D
 from aerepr_flow.datasets.isaac3d import Isaac3D
 from aerepr_flow.rendered import RenderedDataset
@@ -25,6 +27,7 @@ from PIL import Image
 from pydantic import ValidationError
 from torch.testing import assert_close
 
+from aerepr.data.factors import FactorTable
 from aerepr.data.source import DataSource
 from aerepr.errors import DataError
 from aerepr.kinds.batch import Batch
@@ -194,11 +197,52 @@ def test_left_out_factors_are_all_with_values_enough(tmp_path: Path) -> None:
     assert found.info.labels == ("floor_hue", "wall_hue", "object_hue", "scale", "orientation")
 
 
-def test_rooms_are_the_rooms_of_their_factors(tmp_path: Path) -> None:
-    found = source("factor_sequences", tmp_path, source={"name": "rooms", "size": 16}, steps=2, start="own")
-    rows = torch.tensor([0, 123_456, 479_999])
-    batch = whole(found, rows=rows)
-    assert_close(batch.x[:, 0], source("rooms", tmp_path, size=16).batch(rows).x)
+@pytest.mark.parametrize(
+    ("name", "sizes", "fields"),
+    [("rooms", (10, 10, 10, 8, 4, 15), {"factors": ["wall_hue", "orientation"]}), ("sprites", (3, 6, 40, 32, 32), {})],
+)
+@pytest.mark.parametrize("start", ["zero", "own"])
+def test_every_frame_of_a_drawn_grid_is_the_picture_of_its_factors(
+    tmp_path: Path, name: str, sizes: tuple[int, ...], fields: dict[str, Any], start: str
+) -> None:
+    plain = source(name, tmp_path, size=16)
+    found = source("factor_sequences", tmp_path, source={"name": name, "size": 16}, steps=5, start=start, **fields)
+    rows = torch.arange(0, len(plain.dataset), len(plain.dataset) // 40)
+    batch, table = whole(found, rows=rows), plain.dataset.factors
+    assert batch.label is not None
+    assert table is not None
+    assert set(batch.label.tolist()) == set(range(len(found.info.labels)))
+    # The row of a combination, by the sizes of the published grid, the last factor fastest.
+    classes_NF = np.array(np.unravel_index(rows.numpy(), sizes)).T
+    for t in range(6):
+        shown_NF = classes_NF.copy()
+        for shown_F, label in zip(shown_NF, batch.label.tolist(), strict=True):
+            column = table.names.index(found.info.labels[label])
+            shown_F[column] = (t + (start == "own") * shown_F[column]) % sizes[column]
+        at = torch.from_numpy(np.ravel_multi_index(tuple(shown_NF.T), sizes))
+        assert_close(batch.x[:, t], plain.batch(at).x)
+
+
+def test_the_published_files_of_shapes_become_sequences(real_data: Path, tmp_path: Path) -> None:
+    # The real subset is not a full grid: transformations take it, walks along factors say what is missing.
+    (tmp_path / "3dshapes.h5").symlink_to(real_data / "shapes3d" / "3dshapes_subset.h5")
+    nested: dict[str, Any] = {"name": "shapes3d", "root": ".", "subset_file": True}
+    found = source("transform_sequences", tmp_path, source=nested, steps=2)
+    rows = torch.arange(12)
+    batch, still = whole(found, rows=rows), source(**nested, folder=tmp_path).batch(rows)
+    assert (found.info.frames, found.info.shape.sizes) == (3, (3, 64, 64))
+    assert_close(batch.x[:, 0], still.x)
+    assert batch.label is not None
+    assert set(batch.label.tolist()) == {0, 1, 2}
+    for row, k in enumerate(batch.label.tolist()):
+        for t in (1, 2):
+            scale, degrees = torch.tensor([1 + 0.1 * t * (k == 0)]), torch.tensor([10.0 * t * (k == 1)])
+            expected = scale_and_rotate(still.x[row : row + 1], scale, degrees)
+            if k == 2:
+                expected = shift_hue(still.x[row : row + 1], torch.tensor([20.0 * t]))
+            assert_close(batch.x[row, t][None], expected.clamp(0, 1), atol=1e-5, rtol=0)
+    with pytest.raises(DataError, match="found unknown classes of factor scale, expected a full grid"):
+        source("factor_sequences", tmp_path, source=nested, steps=2)
 
 
 # Which transformation.
@@ -256,6 +300,22 @@ def test_published_splits_pass_through_with_the_outer_seed(tmp_path: Path) -> No
     assert found.rows("train", {"label": [3]}).tolist() == plain.rows("train", {"label": [3]}).tolist()
 
 
+def test_digits_are_red_and_turn(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    nested: dict[str, Any] = {"name": "mnist", "root": ".", "subset_file": True}
+    batch = whole(source("transform_sequences", tmp_path, source=nested, steps=8))
+    grey = source(**nested, folder=tmp_path).batch(torch.arange(50)).x
+    assert batch.x.shape == (50, 9, 3, 28, 28)
+    assert_close(batch.x[:, 0, :1], grey)
+    assert batch.label is not None
+    for row, k in enumerate(batch.label.tolist()):
+        assert bool((batch.x[row, :, 1:] != 0).any()) == (k == 2)  # only a hue leaves the red channel
+    turned = [row for row, k in enumerate(batch.label.tolist()) if k == 1]
+    for t in range(1, 9):
+        expected = scale_and_rotate(grey[turned], torch.ones(len(turned)), torch.full((len(turned),), 10.0 * t))
+        assert_close(batch.x[turned, t, :1], expected.clamp(0, 1), atol=1e-5, rtol=0)
+
+
 def test_where_the_files_are_is_not_in_the_hash(grid: Path) -> None:
     def tables(path: str) -> dict[str, Any]:
         nested = {**on_grid("ordered"), "path": path}
@@ -278,12 +338,13 @@ def test_the_schema_of_nested_data_sets_ends() -> None:
 # Pictures of Falor3D and Isaac3D.
 
 
-def write_rendered(folder: Path, values: np.ndarray | None = None, count: int = 6) -> None:
+def write_rendered(folder: Path, values: np.ndarray | None = None, count: int = 6, labels: str = "labels.npy") -> None:
     (folder / "images").mkdir(parents=True)
     for row in range(count):
         Image.new("RGB", (32, 32), (10 * row, 100, 5)).save(folder / "images" / f"{row:06d}.png")
     if values is not None:
-        np.save(folder / "labels.npy", values)
+        with (folder / labels).open("wb") as file:
+            np.save(file, values)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +355,8 @@ def test_pictures_are_rows_in_the_order_of_their_numbers(
 ) -> None:
     monkeypatch.setattr(component, "sizes", (1, 2, *(1,) * (len(component.names) - 3), 3))
     classes_NF = np.array(list(itertools.product(*map(range, component.sizes))))
-    write_rendered(tmp_path / "root" / inside, classes_NF / np.maximum(np.array(component.sizes) - 1, 1))
+    values_NF = classes_NF / np.maximum(np.array(component.sizes) - 1, 1)
+    write_rendered(tmp_path / "root" / inside, values_NF, labels=component.labels_file[0])
     found = source(name, tmp_path, root="root", size=16)
     batch = whole(found)
     assert (batch.x[:, 0] * 255).round()[:, 8, 8].tolist() == [0, 10, 20, 30, 40, 50]
@@ -315,12 +377,26 @@ def test_pictures_that_are_not_as_published_are_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(Falor3D, "sizes", (1, 2, 1, 1, 1, 1, 3))
     classes_NF = np.array(list(itertools.product(*map(range, Falor3D.sizes))))
     values_NF = classes_NF / np.maximum(np.array(Falor3D.sizes) - 1, 1)
-    write_rendered(tmp_path / "turned", values_NF[::-1])
+    write_rendered(tmp_path / "turned", values_NF[::-1], labels="train-rec.labels")  # the published name
     with pytest.raises(DataError, match="in another order than the pictures'"):
         source("falor3d", tmp_path, root="turned")
     write_rendered(tmp_path / "short", count=5)
     with pytest.raises(DataError, match="found 5 pictures and no 000005.png, expected 6"):
         source("falor3d", tmp_path, root="short")
+
+
+@pytest.mark.parametrize(
+    ("component", "count", "steps", "left_out"), [(Falor3D, 233_280, 4, set()), (Isaac3D, 737_280, 3, {"object_shape"})]
+)
+def test_the_published_grids_have_the_published_transformations(
+    component: type[RenderedDataset], count: int, steps: int, left_out: set[str]
+) -> None:
+    assert math.prod(component.sizes) == count
+    table = FactorTable.from_grid(
+        component.names, component.sizes, [np.linspace(0, 1, size) for size in component.sizes]
+    )
+    spec = FactorSequencesSpec.model_construct(factors=None, steps=steps)
+    assert set(component.names) - set(_chosen(spec, table, steps + 1, "here")) == left_out
 
 
 # Bad input.

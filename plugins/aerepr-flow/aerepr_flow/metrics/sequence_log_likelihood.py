@@ -9,7 +9,7 @@ frames. `gaussian` has unit variance around the decoded image, as in the paper's
 -2161.34 for 2352 of them. `trained` has the run's own likelihood, whose values compare only with those of the same kind (that of
 "bernoulli" is a cross entropy, no density of grey values).
 
-`legacy_gaussian` is what the released code averages over t = 1..T and sequences, as an estimate of log p(x_t):
+`legacy_gaussian` is what the released code averages over t = 1..T - 1 and sequences, as an estimate of log p(x_t); of T = 1 there is none:
 
     log N(x_t; Dec(z_t), 1) - log p_t(z_t) + log q_t(z_t),   one sample
 
@@ -24,6 +24,7 @@ Shape letters: B batch, D latent dimensions, K transformations, S samples.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal
 
@@ -65,8 +66,8 @@ class SequenceLogLikelihood(Metric):
     protocol = (
         "log p(x_0..x_T | k) / (T + 1), nats, by importance sampling with q(z_0 | x_0) (a lower bound in expectation); gaussian: "
         "unit variance, trained: the run's likelihood; a flow learned without labels is matched with the transformations first "
-        "(Hungarian, on the equivariance error); legacy_gaussian: the released formula, whose densities have the wrong sign; "
-        "@static: a code that rests"
+        "(Hungarian, on the equivariance error); legacy_gaussian: the released formula, whose densities have the wrong sign, over "
+        "t = 1..T-1; @static: a code that rests"
     )
 
     def __init__(self, spec: SequenceLogLikelihoodSpec) -> None:
@@ -87,7 +88,7 @@ class SequenceLogLikelihood(Metric):
             _require_density(run, step)
             for field, bound_B in self._bounds(run, step, predict).items():
                 totals[field] += float(bound_B.sum(dtype=torch.float64)) / step.batch.x.shape[1]
-            if objective is not None and objective.divergence is not None:
+            if objective is not None and objective.divergence is not None and objective.steps > 1:
                 legacy_B = _legacy(run, step, objective, indices)
                 totals["legacy_gaussian"] = totals.get("legacy_gaussian", 0.0) + float(
                     legacy_B.sum(dtype=torch.float64)
@@ -112,7 +113,7 @@ class SequenceLogLikelihood(Metric):
             z_BD = posterior.draw(step.params_BDK, noise, "sample")
             ratio_B = step.prior.log_prob(z_BD) - step.posterior.log_prob(z_BD)
             logs = {"gaussian": ratio_B.double(), "trained": ratio_B.double()}
-            for t, code_BD in enumerate([z_BD, *predict(step, z_BD)]):
+            for t, code_BD in enumerate(itertools.chain((z_BD,), predict(step, z_BD))):
                 raw = run.model.decoder(code_BD)
                 x = step.batch.x[:, t]
                 logs["gaussian"] = logs["gaussian"] + _unit_gaussian(run.model.likelihood.mean(raw), x)
@@ -132,17 +133,17 @@ def _unit_gaussian(mean: Tensor, x: Tensor) -> Tensor:
 
 
 def _legacy(run: RunView, step: Step, objective: FlowObjective, indices: list[int]) -> Tensor:
-    """The released estimate of each sequence, (B,), mean over t = 1..T."""
+    """The released estimate of each sequence, (B,), mean over t = 1..T - 1: its loop leaves out the last frame."""
     z_BD = first_codes(run, step)["sample"]
     index_B = torch.tensor(indices, device=z_BD.device)[labels(step)]
     weights_BK = F.one_hot(index_B, objective.flow.count).to(z_BD.dtype)
     log_q, log_p = objective.start(z_BD, step.posterior, step.prior)
     total_B = torch.zeros(len(z_BD), dtype=torch.float64, device=z_BD.device)
-    for t in range(1, objective.steps + 1):
+    for t in range(1, objective.steps):
         z_BD, log_q, log_p = objective.densities(z_BD, log_q, log_p, t, weights_BK, step.prior)
         mean = run.model.likelihood.mean(run.model.decoder(z_BD))
         total_B = total_B + _unit_gaussian(mean, step.batch.x[:, t]) + _joint(log_q) - _joint(log_p)
-    return total_B / objective.steps
+    return total_B / (objective.steps - 1)
 
 
 def _joint(log_density: Tensor) -> Tensor:
