@@ -3,6 +3,7 @@
 #   make demo    train, sample and export a small model, and say where the pictures are
 #   make test    the whole suite, core, probe and plugins; ARGS="-m full": the long products of recipes, samplers and
 #                formats, and kills at random moments; ARGS="-m gpu": what needs a CUDA device
+#   make wheels  core, each plugin and all of them as installed wheels: trained, and each plugin's tests on its own wheel
 #   make check   format, lint, types
 #   make docs    rewrite docs/spec.md from the specs
 #   make env     install what the other targets need
@@ -23,13 +24,16 @@ METADATA := pyproject.toml constraints.txt
 # tests in their order, so that what the tests of a file share is made once.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test check docs env clean
+.PHONY: demo test wheels check docs env clean
 
 demo: $(VENV)/.core
 	$(RUN) -m aerepr demo $(ARGS)
 
 test: $(VENV)/.dev
 	$(ONE_THREAD) $(RUN) -m pytest -n 2 --dist worksteal --durations 10 $(ARGS) tests $(wildcard plugins/*/tests)
+
+wheels: $(VENV)/.dev
+	$(ONE_THREAD) $(RUN) -m pytest -n 2 --dist worksteal -m full tests/packaging/test_wheels.py
 
 check: $(VENV)/.dev
 	$(RUN) -m ruff format --check .

@@ -173,6 +173,33 @@ def test_export_prints_times_ratios_and_sizes(
 
 
 @pytest.mark.full
+def test_export_prints_first_calls_and_what_fewer_bits_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = script("export", monkeypatch)
+    monkeypatch.setattr(study, "WAYS", {"onnx: sample": study.WAYS["onnx: sample"]})
+    monkeypatch.setattr(study, "PAUSE_S", 0)
+    asked = arguments(tmp_path, SMALL, "--rounds", "2", "--seconds", "0")
+    study.main([*asked, "--first-calls"])
+    number = r"\d+\.\d+ \(\d+\.\d+ to \d+\.\d+\)"
+    shown = capsys.readouterr().out
+    for batch in study.BATCHES:
+        assert re.search(rf"^\| onnx: sample \| {batch} \| {number} \| {number} \| {number} \|$", shown, re.MULTILINE)
+    study.main([*asked, "--precision"])
+    shown = capsys.readouterr().out
+    sizes = {
+        bits: int(re.search(rf"^\| {bits} \| ([\d,]+)", shown, re.MULTILINE)[1].replace(",", ""))
+        for bits in study.FOLDERS
+    }
+    assert sizes["fp32"] > sizes["fp16"] > sizes["int8"]
+    lost = {
+        bits: float(re.search(rf"^\| {bits} \|.*?\|.*?\| ([\d.]+) ", shown, re.MULTILINE)[1])
+        for bits in ("fp16", "int8")
+    }
+    assert lost["fp16"] > lost["int8"] > 20
+
+
+@pytest.mark.full
 @pytest.mark.usefixtures("chromium", "runtime")
 def test_web_prints_what_a_move_costs(tmp_path: Path) -> None:
     # A process of its own: one process holds one playwright, which the tests of the page may have.

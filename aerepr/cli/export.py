@@ -78,7 +78,9 @@ def export(
         if rest:
             lines.append(f"and {len(rest)} files that belong to these, {output.size(sum(rest))}")
         lines += [
-            f"fp16 weights: {name}, PSNR {psnr:.1f} dB against the model" for name, psnr in answer["psnr"].items()
+            f"fp16 weights: {name}, {answer['bytes'][name] / of['full_bytes']:.2f} x the bytes and {of['time_ratio']:.2f} x the "
+            f"time of fp32, PSNR {of['psnr']:.1f} dB against the model"
+            for name, of in answer["rounding"].items()
         ]
         if answer["kept"]:
             lines.append(f"kept from an earlier export: {', '.join(answer['kept'])}")

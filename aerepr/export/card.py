@@ -80,11 +80,21 @@ class CardGraph(_Record):
     motion: CardMotion | None = None
 
 
+class CardRounding(_Record):
+    """What weights in fp16 lose and gain: PSNR in dB against the model, the size in fp32, and the time of a call over that of
+    the file in fp32, with one example, where it was exported.
+    """
+
+    psnr: float
+    full_bytes: int
+    time_ratio: float
+
+
 class CardFile(_Record):
     """One file: who wrote it, its hash, and its largest difference from the model, relative to the data range.
 
     The model is the eager one, or that one in double precision, where the file is nearer to it: see `exportable.verify`. There is
-    no difference where a file computes nothing, such as a page. `psnr` (dB) is stated where weights are stored in fp16.
+    no difference where a file computes nothing, such as a page. `rounding` is stated where weights are stored in fp16.
     """
 
     purpose: str
@@ -95,7 +105,7 @@ class CardFile(_Record):
     max_abs_diff: float | None
     opset: int | None = None
     precision: Literal["fp32", "fp16"] = "fp32"
-    psnr: float | None = None
+    rounding: CardRounding | None = None
 
 
 class CardGolden(_Record):

@@ -10,7 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from aerepr.export.card import (
     CardGolden,
     CardGraph,
     CardMotion,
+    CardRounding,
     CardSampler,
     CardVariable,
     check_file,
@@ -84,9 +85,9 @@ def export_run(
 
     Returns:
         `files`, file to purpose, `max_abs_diff`, file to its largest difference from the eager model, `bytes`, `use`, file to
-        how it is called, `psnr`, file with rounded weights to its dB: of all files that are now in the folder. `kept`, those of
-        earlier exports; `dropped`, file to why it is gone; `skipped`, format to why it was not made; `notices`, what to know
-        of the formats.
+        how it is called, `rounding`, file with rounded weights to what they lose and gain: of all files that are now in the
+        folder. `kept`, those of earlier exports; `dropped`, file to why it is gone; `skipped`, format to why it was not made;
+        `notices`, what to know of the formats.
 
     Raises:
         UsageError: no exporter is named, or there is no such part or precision. UnknownComponent: an exporter is not installed.
@@ -133,7 +134,7 @@ def export_run(
         "max_abs_diff": {name: entry.max_abs_diff for name, entry in files.items() if entry.max_abs_diff is not None},
         "bytes": {name: entry.bytes for name, entry in files.items()},
         "use": {name: entry.use for name, entry in files.items()},
-        "psnr": {name: entry.psnr for name, entry in files.items() if entry.psnr is not None},
+        "rounding": {name: entry.rounding.model_dump() for name, entry in files.items() if entry.rounding is not None},
         "kept": [name for name in files if name not in made],
         "dropped": dropped,
         "skipped": {name: _reason(cause) for name, cause in failed.items()},
@@ -308,7 +309,7 @@ def _gather(found: list[Exported], own: Path, aside: Path) -> None:
 
 
 def _file(item: _Written, folder: Path) -> CardFile:
-    path = folder / item.exported.file
+    path, rounding = folder / item.exported.file, item.exported.rounding
     opset = None
     if path.suffix == ".onnx":
         opset = next(entry.version for entry in onnx.load(path).opset_import if not entry.domain)
@@ -320,8 +321,8 @@ def _file(item: _Written, folder: Path) -> CardFile:
         bytes=path.stat().st_size,
         max_abs_diff=item.exported.max_abs_diff,
         opset=opset,
-        precision="fp32" if item.exported.psnr is None else "fp16",
-        psnr=item.exported.psnr,
+        precision="fp32" if rounding is None else "fp16",
+        rounding=None if rounding is None else CardRounding(**asdict(rounding)),
     )
 
 

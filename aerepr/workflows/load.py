@@ -205,8 +205,8 @@ class Run:
 
         Returns:
             `files`, file to purpose, `max_abs_diff`, file to its largest difference from this model, `bytes`, `use`, file to
-            how it is called, `psnr`, file with rounded weights to its dB; `kept` and `dropped` of earlier exports, `skipped`,
-            format to why "all" left it out, `notices`.
+            how it is called, `rounding`, file with rounded weights to what they lose and gain; `kept` and `dropped` of earlier
+            exports, `skipped`, format to why "all" left it out, `notices`.
 
         Raises:
             UnknownComponent, SpecError: as `sample`. UsageError: no format, no such part or precision. ExportError: a format

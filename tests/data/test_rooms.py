@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from aerepr.data import rooms
+from aerepr.data.hdf5 import read_hdf5
 from aerepr.data.rooms import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, MAP_NAMES, Floats
 
 FLOOR, WALL, OBJECT, SKY, HIGHLIGHT = range(len(MAP_NAMES))
@@ -91,6 +92,38 @@ def test_larger_scales_cover_more_of_the_picture(geometry: Floats) -> None:
         areas = [float(geometry[row(scale=s, shape=shape, orientation=7), [OBJECT, HIGHLIGHT]].sum()) for s in range(8)]
         assert areas == sorted(areas)
         assert 0.03 < areas[0] / 16**2 < areas[-1] / 16**2 < 0.3
+
+
+def covered(images: NDArray[np.uint8], hues: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of each picture (N, H, W, 3) whose colour is of a hue in [0, 1), by the hue of every pixel."""
+    pixels = images.astype(np.float64) / 255
+    high, low = pixels.max(axis=-1), pixels.min(axis=-1)
+    span = np.where(high > low, high - low, 1)
+    red, green, blue = np.moveaxis(pixels, -1, 0)
+    sixths = np.where(
+        high == red, (green - blue) / span, np.where(high == green, 2 + (blue - red) / span, 4 + (red - green) / span)
+    )
+    away = np.abs(sixths / 6 - hues[:, None, None])
+    shown = (np.minimum(away % 1, 1 - away % 1) < 0.04) & (high - low > 0.25 * high)
+    share: NDArray[np.float64] = shown.mean(axis=(1, 2))
+    return share
+
+
+def test_objects_are_as_large_as_in_real_3d_shapes(real_data: Path) -> None:
+    path = real_data / "shapes3d" / "3dshapes_subset.h5"
+    images, labels = read_hdf5(path, "images"), read_hdf5(path, "labels")
+    # Objects of another hue than all around them; 0.5 is that of the sky.
+    apart = [index for index, (floor, wall, own, *_) in enumerate(labels) if own not in (floor, wall, 0.5)]
+    theirs = covered(images[apart], labels[apart, 2])
+    assert len(theirs) > 15
+    # The same hues, under every scale and shape, seen from the front.
+    ours, at_64 = [], rooms.render_geometry(64)
+    for scale in range(FACTOR_SIZES[3]):
+        for shape in range(FACTOR_SIZES[4]):
+            rows = np.array([row(floor_hue=2, wall_hue=5, object_hue=8, scale=scale, shape=shape, orientation=7)])
+            ours.append(covered(rooms.mix(at_64, rows), np.array([0.8]))[0])
+    assert min(ours) == pytest.approx(theirs.min(), abs=0.03)
+    assert max(ours) == pytest.approx(theirs.max(), abs=0.03)
 
 
 def test_all_geometries_differ(geometry: Floats) -> None:

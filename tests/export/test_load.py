@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from aerepr.errors import ExportError, ShapeError, UsageError
+from aerepr.export import load
 from aerepr.export.card import read_card, sha256
 from aerepr.export.load import CHUNK, Decoder, load_decoder
 from aerepr.export.write import export_run
@@ -240,6 +241,14 @@ def test_onnx_decoding_needs_no_torch(image_export: Path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("(2, 3, 8, 8)", "")
+
+
+def test_torchscript_is_called_without_specialising_it():
+    specialises = torch._C._get_graph_executor_optimize
+    assert specialises()
+    assert load._as_written(specialises)() is False
+    assert specialises()
+    assert load._as_written(None) is None
 
 
 def test_card_is_at_hand(decoder: Decoder, image_export: Path):

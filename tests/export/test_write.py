@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from aerepr.errors import ExportError, FormatUnavailable, MissingExtra, PluginError, UnknownComponent, UsageError
-from aerepr.export.card import read_card, write_card
+from aerepr.export.card import CardRounding, read_card, write_card
 from aerepr.export.load import load_decoder
 from aerepr.export.write import export_run
 from aerepr.kinds.encoder import Encoder
-from aerepr.kinds.exporter import Exported, Exporter
+from aerepr.kinds.exporter import Exported, Exporter, Rounding
 from aerepr.kinds.run import RunView
 from aerepr.model.view import View
 from aerepr.registry.registry import Registry
@@ -234,6 +234,9 @@ def test_what_fails_is_never_passed_over(image_run: View, tmp_path: Path, cause:
     assert set(contents(tmp_path / "e")) == {"x.bin", "card.json"}
 
 
+ROUNDING = Rounding(psnr=80.0, full_bytes=7, time_ratio=0.9)
+
+
 def half(*files: str) -> type[Exporter]:
     """An exporter that can store weights in half the bits, and is then further from the model."""
 
@@ -248,7 +251,7 @@ def half(*files: str) -> type[Exporter]:
 
         def write(self, run: RunView, folder: Path) -> list[Exported]:
             found = super().write(run, folder)
-            return [replace(item, max_abs_diff=3e-4, psnr=80.0) for item in found] if self.half else found
+            return [replace(item, max_abs_diff=3e-4, rounding=ROUNDING) for item in found] if self.half else found
 
     return Half
 
@@ -258,12 +261,12 @@ def test_the_card_says_what_is_of_half_precision_and_how_far_off_it_is(image_run
     export_run(image_run, folder, ["a"], registry)
     assert read_card(folder).golden.tolerance == pytest.approx(1e-4)
     result = export_run(image_run, folder, ["a"], registry, precision="fp16")
-    assert result["psnr"] == {"x.bin": 80.0}
+    assert result["rounding"] == {"x.bin": asdict(ROUNDING)}
     # What else is exported of the run stays with it, and a host may be as far from the golden pair as the worst file.
     export_run(image_run, folder, ["b"], registry)
     card = read_card(folder)
-    assert {name: (entry.precision, entry.psnr) for name, entry in card.files.items()} == {
-        "x.bin": ("fp16", 80.0),
+    assert {name: (entry.precision, entry.rounding) for name, entry in card.files.items()} == {
+        "x.bin": ("fp16", CardRounding(psnr=80.0, full_bytes=7, time_ratio=0.9)),
         "y.bin": ("fp32", None),
     }
     assert card.golden.tolerance == pytest.approx(3e-3)
@@ -280,7 +283,7 @@ def test_a_format_that_has_no_half_precision_says_so(image_run: View, tmp_path: 
         export_run(image_run, tmp_path / "e", ["a", "b"], registry, precision="fp16")
     result = export_run(image_run, tmp_path / "e", ["b", "page"], registry, skip_unavailable=True, precision="fp16")
     assert set(result["skipped"]) == {"b"}
-    assert result["psnr"] == {"x.bin": 80.0}
+    assert result["rounding"] == {"x.bin": asdict(ROUNDING)}
     with pytest.raises(UsageError, match="precision must be fp32 or fp16, got 'int4'"):
         export_run(image_run, tmp_path / "e", ["a"], registry, precision="int4")
 

@@ -28,7 +28,7 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 OURS = ("aerepr", "_aerepr", "__editable__")
 
 
-def run(command, folder, code=0, **environment):
+def run(command, folder, code=0, seconds=300, **environment):
     """A command in `folder` with nothing of this process's Python set-up; its result, if the exit code is `code`."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "AEREPR", "PIP_"))}
     done = subprocess.run(
@@ -38,7 +38,7 @@ def run(command, folder, code=0, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=seconds,
     )
     assert done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
@@ -296,3 +296,41 @@ def test_all_together_claim_no_name_twice(built, plugin_wheels, tmp_path):
     assert len(recipes) == len(set(recipes))
     for plugin in PLUGINS:
         every.aerepr("check", short_spec(every, plugin))
+
+
+# `make wheels`: what takes minutes.
+
+
+@pytest.mark.full
+def test_the_core_alone_trains_samples_and_exports(core):
+    (core.work / "alone.toml").write_text(SHORT.format(recipe="SAE-6", data=ROOMS), encoding="utf-8")
+    trained = core.json("train", "alone.toml")["run"]
+    core.aerepr("sample", trained, "-n", "4", "--out", "four.png")
+    assert (core.work / "four.png").is_file()
+    assert max(core.json("export", trained, "--to", "torchscript,onnx")["max_abs_diff"].values()) <= 1e-5
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_a_plugins_own_tests_pass_on_its_wheel(plugin, built, plugin_wheels, tmp_path):
+    one = Environment(tmp_path, built[1], plugin_wheels[plugin.name])
+    checked = one.json("plugins", "check", plugin.name)
+    # What needs published files is skipped, and says so.
+    assert all(row["passed"] or (row["skipped"] and "needs files" in row["message"]) for row in checked)
+    # The tests and what they read, but none of the sources they test.
+    ours = shutil.ignore_patterns("__pycache__", plugin.name.replace("-", "_"), "*.egg-info", ".*")
+    shutil.copytree(plugin, one.work / "plugins" / plugin.name, ignore=ours)
+    for name in ("tests", "benchmarks"):
+        shutil.copytree(ROOT / name, one.work / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "registry.toml"):
+        shutil.copy(ROOT / name, one.work / name)
+    data = os.environ.get("AEREPR_REAL_DATA", str(ROOT.parent / "shared" / "data"))
+    command = [one.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"plugins/{plugin.name}/tests"]
+    assert " passed" in run(command, one.work, seconds=900, AEREPR_REAL_DATA=data).stdout
+
+
+@pytest.mark.full
+def test_all_together_train(built, plugin_wheels, tmp_path):
+    every = Environment(tmp_path, *built[1:], *plugin_wheels.values())
+    for plugin in PLUGINS:
+        assert every.json("train", short_spec(every, plugin))["state"] == "done"

@@ -60,6 +60,19 @@ def test_a_wrong_result_does_not_pass_and_is_named(name: str, change: Callable[[
     assert found.of == name
 
 
+@pytest.mark.parametrize(
+    ("there", "chosen"), [({"cuda", "mps"}, "cuda"), ({"mps"}, "mps"), (set(), "cpu")], ids=["both", "mps", "none"]
+)
+def test_auto_takes_the_first_device_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, there: set[str], chosen: str
+) -> None:
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in there)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in there)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)  # none of these devices need be here
+    assert precision.choose_device("auto") == torch.device(chosen)
+
+
 def settled(monkeypatch: pytest.MonkeyPatch, compute: Compute, asked: str = "auto") -> precision.Numerics:
     """What a spec's precision becomes on a device whose candidate is bf16, computed as given."""
     monkeypatch.setattr(precision, "candidate", lambda device: "bf16")

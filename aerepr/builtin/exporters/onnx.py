@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+import statistics
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,7 +33,7 @@ from pydantic import Field
 from torch import Tensor
 
 from aerepr.errors import ExportError
-from aerepr.kinds.exporter import Exported, Exporter
+from aerepr.kinds.exporter import Exported, Exporter, Rounding
 from aerepr.kinds.run import RunView
 from aerepr.layers.exportable import Graph, graphs, signal_to_noise, verify
 from aerepr.spec.export import ExporterSpec
@@ -41,6 +43,12 @@ OPSET = 20
 
 # Lowest PSNR in dB of a file with rounded weights: below what rounding an image to eight bits costs, 58.9.
 LEAST_PSNR = 60.0
+
+# Calls that are timed to compare two files, and those before them that are not.
+TURNS, WARM_UP = 31, 5
+
+# A file, as a function of tensors.
+Runner = Callable[[tuple[Tensor, ...]], list[Tensor]]
 
 
 class ONNXSpec(ExporterSpec):
@@ -73,14 +81,14 @@ class ONNXExporter(Exporter):
         found = graphs(run.model, run.sampler, run.codes, is_image, entries, self.spec.parts)
         exported = []
         for graph in found:
-            data, psnr = convert(graph, properties), None
+            data, rounding = convert(graph, properties), None
             difference = verify(graph, onnx_runner(data))
             if self.spec.precision == "fp16" and graph.name != "sampler":
-                data = with_half_weights(data)
-                difference, psnr = fidelity(graph, data)
+                full, data = data, with_half_weights(data)
+                difference, rounding = compared(graph, full, data)
             (folder / f"{graph.name}.onnx").write_bytes(data)
             use = f"onnxruntime, any language: {graph.signature()}"
-            exported.append(Exported(f"{graph.name}.onnx", graph.purpose, difference, use, psnr))
+            exported.append(Exported(f"{graph.name}.onnx", graph.purpose, difference, use, rounding))
         return exported
 
 
@@ -143,20 +151,35 @@ def with_half_weights(data: bytes) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def fidelity(graph: Graph, data: bytes) -> tuple[float, float]:
-    """What rounded weights change: the largest difference from the eager model, and the PSNR in dB.
+def compared(graph: Graph, full: bytes, rounded: bytes) -> tuple[float, Rounding]:
+    """What rounded weights change: the largest difference from the eager model, and what they lose and gain.
+
+    Args:
+        full, rounded: the file with weights as trained, and with rounded ones.
 
     Raises:
         ExportError: the PSNR is below `LEAST_PSNR`.
     """
-    run = onnx_runner(data)
+    run = onnx_runner(rounded)
     difference, psnr = verify(graph, run, tolerance=math.inf), signal_to_noise(graph, run)
     if not psnr >= LEAST_PSNR:
         raise ExportError(
             f"{graph.name} loses too much with weights in fp16: a PSNR of {psnr:.0f} dB, less than {LEAST_PSNR:.0f}: "
             "export it in fp32"
         )
-    return difference, psnr
+    return difference, Rounding(psnr, len(full), _time_ratio(graph.example(1), run, onnx_runner(full)))
+
+
+def _time_ratio(inputs: tuple[Tensor, ...], run: Runner, reference: Runner) -> float:
+    """Time of one over that of the other: median of pairs of calls in turns, so that what else the machine does meets both."""
+
+    def timed(call: Runner) -> float:
+        began = time.perf_counter()
+        call(inputs)
+        return time.perf_counter() - began
+
+    pairs = [(timed(run), timed(reference)) for _ in range(WARM_UP + TURNS)]
+    return statistics.median(one / other for one, other in pairs[WARM_UP:])
 
 
 def _mish(x: FLOAT) -> FLOAT:
@@ -199,7 +222,7 @@ def _unbind(x: FLOAT, dim: int = 0) -> Sequence[FLOAT]:
     return [op.Gather(x, op.Constant(value_int=index), axis=dim) for index in range(count)]
 
 
-def onnx_runner(data: bytes) -> Callable[[tuple[Tensor, ...]], list[Tensor]]:
+def onnx_runner(data: bytes) -> Runner:
     """onnxruntime on the bytes of a file, as a function of tensors."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

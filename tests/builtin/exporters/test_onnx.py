@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -20,7 +21,8 @@ import torch
 from onnx.external_data_helper import uses_external_data
 from torch import Tensor, nn
 
-from aerepr.builtin.exporters.onnx import ONNXExporter, ONNXSpec, convert, fidelity, onnx_runner, with_half_weights
+from aerepr.builtin.exporters import onnx as onnx_exporter
+from aerepr.builtin.exporters.onnx import ONNXExporter, ONNXSpec, compared, convert, onnx_runner, with_half_weights
 from aerepr.errors import ExportError
 from aerepr.kinds.exporter import Exported
 from aerepr.layers.exportable import Decode, graphs, standalone, verify
@@ -168,7 +170,7 @@ def test_another_process_gives_the_same_bytes(onnx_files: Files, tmp_path: Path,
 
 def test_half_precision_stores_weights_in_half_the_bits(onnx_files: Files, image_run: View, tmp_path: Path):
     exported = ONNXExporter(ONNXSpec(name="onnx", precision="fp16")).write(image_run, tmp_path)
-    assert {item.file: item.psnr is None for item in exported} == {
+    assert {item.file: item.rounding is None for item in exported} == {
         "decoder.onnx": False,
         "sampler.onnx": True,
         "velocity.onnx": False,
@@ -195,11 +197,31 @@ def test_half_precision_states_its_own_distance_from_the_eager_model(image_run: 
     z = graphs(image_run.model, image_run.sampler, image_run.codes, True, {}, ["decoder"])[0].inputs["z"]
     (found,) = session(tmp_path / "decoder.onnx").run(["image"], {"z": z.numpy()})
     error = np.abs(found - standalone(Decode(image_run.model))(z).numpy()).astype(np.float64)
-    assert exported[0].psnr == pytest.approx(-10 * np.log10((error**2).mean()), abs=0.01)
+    decoder, encoder = (item.rounding for item in exported)
+    assert decoder.psnr == pytest.approx(-10 * np.log10((error**2).mean()), abs=0.01)
     assert exported[0].max_abs_diff == pytest.approx(error.max(), rel=1e-3)
-    assert 60 < exported[0].psnr < 120
+    assert 60 < decoder.psnr < 120
     assert 1e-5 < exported[0].max_abs_diff < 1e-3
-    assert exported[1].psnr > 60
+    assert encoder.psnr > 60
+    ONNXExporter(ONNXSpec(name="onnx", parts=("decoder",))).write(image_run, tmp_path)
+    assert decoder.full_bytes == (tmp_path / "decoder.onnx").stat().st_size
+
+
+def test_the_time_of_rounded_weights_is_that_of_calls_in_turns(image_run: View):
+    decoder = graphs(image_run.model, image_run.sampler, image_run.codes, True, {}, ["decoder"])[0]
+    calls: list[str] = []
+
+    def call(name: str, seconds: float):
+        def run(inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+            calls.append(name)
+            assert len(inputs[0]) == 1
+            time.sleep(seconds)
+            return []
+
+        return run
+
+    assert onnx_exporter._time_ratio(decoder.example(1), call("slow", 0.004), call("quick", 0.001)) > 1.5
+    assert calls == ["slow", "quick"] * (onnx_exporter.TURNS + onnx_exporter.WARM_UP)
 
 
 @pytest.mark.parametrize(("part", "factor"), [("stem", 1e6), ("out", 1e4)], ids=["infinite", "coarse"])
@@ -209,7 +231,7 @@ def test_weights_that_half_precision_cannot_hold_are_refused(toy: ModuleType, pa
         getattr(run.model.decoder, part).weight *= factor
     decoder = graphs(run.model, run.sampler, run.codes, True, {}, ["decoder"])[0]
     with pytest.raises(ExportError, match="decoder loses too much with weights in fp16.*export it in fp32"):
-        fidelity(decoder, with_half_weights(convert(decoder, {})))
+        compared(decoder, full := convert(decoder, {}), with_half_weights(full))
 
 
 def test_is_quiet_and_leaves_the_model_as_it_was(
