@@ -39,13 +39,19 @@ def watch() -> Iterator[Lines | Live]:
 
 
 class Tally:
-    """How far a study is. Attributes: ended: runs that need no more work, of `total`."""
+    """How far a study is.
+
+    Attributes:
+        ended: runs that need no more work, of `total`.
+        parts: of each run that trained here, how much of it there was when it was first heard of, and is now.
+    """
 
     def __init__(self) -> None:
         self.name = ""
-        self.total = self.ended = self.new = 0
+        self.total = self.ended = 0
         self.began = time.monotonic()
         self.started: dict[str, float] = {}
+        self.parts: dict[str, tuple[float, float]] = {}
 
     def begin(self, name: str, total: int, done: int, failed: int) -> str:
         self.name, self.total, self.ended = name, total, done + failed
@@ -55,20 +61,28 @@ class Tally:
     def start(self, run: str) -> None:
         self.started[run] = time.monotonic()
 
+    def progress(self, run: str, what: str, done: int, total: int) -> None:
+        if what == "train":
+            self.parts[run] = (self.parts.get(run, (done / total,))[0], done / total)
+
     def end(self, run: str, state: str, error: str) -> str:
         """What to say of a run that has ended."""
         seconds = time.monotonic() - self.started.pop(run, time.monotonic())
         if state == "interrupted":
             return f"interrupted, saved: {run}"
         self.ended += 1
-        self.new += 1
+        if run in self.parts:
+            self.parts[run] = (self.parts[run][0], 1.0)
         what = f"done in {_duration(seconds)}: {run}" if state == "done" else f"FAILED: {run}: {error}"
         return f"[{self.ended}/{self.total}] {what}"
 
     def left(self) -> str:
-        """An estimate, from the runs that ended by now."""
-        seconds = (time.monotonic() - self.began) / max(1, self.new) * (self.total - self.ended)
-        return f"about {_duration(seconds)} left" if self.new and self.ended < self.total else ""
+        """An estimate, from the training that was done here: of runs that were only evaluated, nothing is learned."""
+        trained = sum(now - first for first, now in self.parts.values())
+        to_do = self.total - self.ended - sum(now for run, (_, now) in self.parts.items() if run in self.started)
+        if trained <= 0 or to_do <= 0:
+            return ""
+        return f"about {_duration((time.monotonic() - self.began) / trained * to_do)} left"
 
 
 class Lines:
@@ -87,6 +101,7 @@ class Lines:
         self.message(f"begun: {run}")
 
     def progress(self, run: str, what: str, done: int, total: int) -> None:
+        self.tally.progress(run, what, done, total)
         if time.monotonic() - self.told.get(run, 0.0) > _EVERY:
             self.told[run] = time.monotonic()
             self.message(f"{run}: {what} {done}/{total}")

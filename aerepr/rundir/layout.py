@@ -91,11 +91,12 @@ def create(runs: Path, spec: RunSpec, path: Path | None = None, overwrite: bool 
     target = path or runs / spec.name / f"{stamp}-{spec.hash()[:8]}"
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         if not overwrite:
-            raise RunDirectoryError(
-                f"{target}: a run is already there: continue it with --resume, replace it with --overwrite, "
-                "or choose another place"
-            )
-        if not is_run(target):
+            if _is_beginning(target):
+                what = "a run was killed there before it began: replace it with --overwrite"
+            else:
+                what = "a run is already there: continue it with --resume, replace it with --overwrite"
+            raise RunDirectoryError(f"{target}: {what}, or choose another place")
+        if not is_run(target) and not _is_beginning(target):
             raise RunDirectoryError(
                 f"{target}: not a run directory, so --overwrite leaves it alone: choose another place"
             )
@@ -110,6 +111,12 @@ def create(runs: Path, spec: RunSpec, path: Path | None = None, overwrite: bool 
 def is_run(path: Path) -> bool:
     """Whether a folder is a run directory."""
     return (path / "spec.resolved.json").is_file()
+
+
+def _is_beginning(path: Path) -> bool:
+    """Whether a folder holds what `manifest.write` begins with and nothing else: the rest of a run that was killed there."""
+    names = {item.name for item in path.iterdir() if atomic.MARK not in item.name} if path.is_dir() else set()
+    return "env.json" in names and names <= {"env.json", "spec.toml"}
 
 
 def find(runs: Path, asked: str | None = None) -> RunDirectory:

@@ -20,8 +20,9 @@ from aerepr.spec.write import to_toml
 
 def write(run: RunDirectory, spec: RunSpec, asked: str | None, env: dict[str, Any]) -> None:
     """Write the manifest of a new run; `asked` is the spec file's own text, if there was a file."""
-    atomic.write_text(run.spec_toml, asked if asked is not None else to_toml(spec.tables()))
+    # First, because its presence beside nothing else but a spec tells a run that was killed here from a folder of a user's.
     atomic.write_text(run.env, json.dumps(env, indent=2) + "\n")
+    atomic.write_text(run.spec_toml, asked if asked is not None else to_toml(spec.tables()))
     # Last, because its presence is what makes a folder a run directory.
     atomic.write_text(run.spec_resolved, json.dumps(spec.tables(), indent=2) + "\n")
 

@@ -130,19 +130,28 @@ def test_lines_elsewhere(capsys, monkeypatch) -> None:
     now = [0.0]
     monkeypatch.setattr("aerepr.cli.study_progress.time.monotonic", lambda: now[0])
     view = Lines()
-    view.begin("small", 3, 0, 1)
+    view.begin("small", 5, 0, 1)
+    view.start("seed=0")
+    view.end("seed=0", "done", "")  # trained before, and only evaluated here
     view.start("seed=1")
-    view.progress("seed=1", "train", 1, 9)
+    view.progress("seed=1", "train", 1, 5)
     now[0] = 31.0
-    view.progress("seed=1", "train", 2, 9)
-    view.progress("seed=1", "train", 3, 9)
-    now[0] = 200.0
+    view.progress("seed=1", "train", 2, 5)
+    view.progress("seed=1", "train", 3, 5)
+    view.start("seed=2")
+    view.progress("seed=2", "train", 0, 5)
+    view.progress("seed=2", "train", 1, 5)
+    now[0] = 600.0
+    # Four fifths of a run and one fifth were trained in 600 seconds; four fifths and a whole one are left.
     view.end("seed=1", "done", "")
     view.end("seed=2", "interrupted", "")
     assert capsys.readouterr().err.splitlines() == [
-        "small: 3 runs, 0 done before, 1 failed before",
+        "small: 5 runs, 0 done before, 1 failed before",
+        "begun: seed=0",
+        "[2/5] done in 0 s: seed=0",
         "begun: seed=1",
-        "seed=1: train 2/9",
-        "[2/3] done in 3 min: seed=1; about 3 min left",
-        "interrupted, saved: seed=2; about 3 min left",
+        "seed=1: train 2/5",
+        "begun: seed=2",
+        "[3/5] done in 10 min: seed=1; about 18 min left",
+        "interrupted, saved: seed=2; about 20 min left",
     ]

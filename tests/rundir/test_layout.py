@@ -52,6 +52,30 @@ def test_the_newest_is_that_of_the_latest_stamp_then_the_latest_spec(tmp_path: P
         layout.find(tmp_path, "c")
 
 
+def test_what_a_run_left_that_was_killed_as_it_began_can_be_replaced(tmp_path: Path, spec: RunSpec) -> None:
+    for number, names in enumerate([("env.json",), ("env.json", ".1a.part.spec.toml"), ("env.json", "spec.toml")]):
+        path = tmp_path / str(number)
+        path.mkdir()
+        for name in names:
+            (path / name).write_text("{}")
+        with pytest.raises(
+            RunDirectoryError, match="a run was killed there before it began: replace it with --overwrite"
+        ):
+            layout.create(tmp_path, spec, path)
+        assert {item.name for item in path.iterdir()} == set(names)
+        layout.create(tmp_path, spec, path, overwrite=True)
+        assert not list(path.iterdir())
+    # A user's own folder is another matter.
+    for number, names in enumerate([("spec.toml",), ("env.json", "spec.toml", "thesis.tex")]):
+        path = tmp_path / f"own{number}"
+        path.mkdir()
+        for name in names:
+            (path / name).write_text("mine")
+        with pytest.raises(RunDirectoryError, match="not a run directory, so --overwrite leaves it alone"):
+            layout.create(tmp_path, spec, path, overwrite=True)
+        assert {item.name for item in path.iterdir()} == set(names)
+
+
 def test_an_unfinished_run_is_of_exactly_this_spec_and_not_done(tmp_path: Path, spec: RunSpec) -> None:
     assert layout.unfinished(tmp_path, spec) is None
     own = made(tmp_path / "a" / f"{STAMPS[0]}-{spec.hash()[:8]}", 1)
