@@ -1,7 +1,9 @@
 """Files and folders that are whole or absent: written aside, flushed to disk, then renamed.
 
-A process killed at any moment leaves the old content or the new one under the final name, never a part of either. What
-is left aside is named `.<random>.part.<name>`, and the next writer of a folder of that name removes it.
+A process killed at any moment leaves the old content or the new one under the final name, never a part of either. Of a folder
+that replaces another there is a moment between two system calls in which neither has the name: the old one then lies aside.
+What is left aside is named `.<random>.part.<name>`; the next writer of a folder of that name puts back what was replaced by
+nothing, and removes the rest.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from pathlib import Path
 from aerepr.errors import AereprError
 
 MARK = ".part."
+
+# A folder's name while it is replaced, inside one that is left aside.
+_REPLACED = ".replaced"
 
 
 @contextlib.contextmanager
@@ -70,8 +75,13 @@ def folder_aside(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of `path` left aside; of all files in a folder, if its name is "*"."""
+    """Remove what killed writers of `path` left aside, and put back what they were replacing; of all files in a folder, if
+    its name is "*".
+    """
     for left in path.parent.glob(f".*{MARK}{path.name}"):
+        replaced, place = left / _REPLACED, left.with_name(left.name.partition(MARK)[2])
+        if replaced.is_dir() and not place.exists():
+            os.rename(replaced, place)
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
@@ -85,12 +95,12 @@ def _exchange(aside: Path, path: Path) -> None:
     # A folder cannot be renamed over a full one. The old one steps aside for the time of one system call.
     old = _empty_folder(path)
     try:
-        os.rename(path, old / "old")
+        os.rename(path, old / _REPLACED)
         os.rename(aside, path)
     except BaseException:
         # Ctrl-C can come between the two as an error can.
         if not path.exists():
-            os.rename(old / "old", path)
+            os.rename(old / _REPLACED, path)
         raise
     finally:
         # Not before one of the two is in its place.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aerepr.atomic import folder_aside, write_aside
+from aerepr.atomic import folder_aside, remove_leftovers, write_aside
 from aerepr.errors import AereprError
 
 
@@ -112,6 +115,34 @@ def test_ctrl_c_between_the_two_renames_leaves_the_old_folder(tmp_path: Path, mo
     monkeypatch.setattr(os, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt), folder_aside(path) as aside:
         (aside / "a.txt").write_text("new")
+    assert (path / "a.txt").read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["product"]
+
+
+# A writer that is killed between the two renames.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from aerepr.atomic import folder_aside
+rename = os.rename
+def killed(source, target):
+    if str(target) == sys.argv[1]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(source, target)
+os.rename = killed
+with folder_aside(Path(sys.argv[1])) as aside:
+    (aside / "a.txt").write_text("new")
+"""
+
+
+def test_what_a_killed_writer_was_replacing_is_put_back(tmp_path: Path) -> None:
+    path = tmp_path / "product"
+    path.mkdir()
+    (path / "a.txt").write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not path.exists()
+    remove_leftovers(tmp_path / "*")
     assert (path / "a.txt").read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["product"]
 

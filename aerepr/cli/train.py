@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from aerepr.cli import output
-from aerepr.cli.options import RUNS, Json, Runs, Sets
+from aerepr.cli.options import RUNS, Folder, Json, Runs, Sets
 
 EXAMPLES = (
     "aerepr train spec.toml",
@@ -39,6 +39,7 @@ def train(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --run holds.")] = False,
+    folder: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Train a spec.
@@ -66,6 +67,7 @@ def train(
                 resume=resume,
                 branch=branch,
                 overwrite=overwrite,
+                folder=folder,
                 watcher=watcher,
                 began=place.append,
             )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from aerepr.data.source import DataSource
+from aerepr.errors import TrainingError
 from aerepr.kinds.step import Step, Terms
 from aerepr.layers.noise import StepNoise
 from aerepr.model.system import System
@@ -47,7 +48,9 @@ class Update:
         # [step, term] of the first value that was not finite; a negative step while all is well.
         self.first_bad = torch.full((2,), -1, dtype=torch.int64, device=self.device)
         self.names: list[str] = []
-        self.sums = torch.zeros(0, dtype=torch.float64, device=self.device)
+        # Sums over many steps; MPS has no float64.
+        self.wide = torch.float32 if self.device.type == "mps" else torch.float64
+        self.sums = torch.zeros(0, dtype=self.wide, device=self.device)
         self.count = 0
 
     def step_over(self, rows: Tensor, number: Tensor, mode: str, stream: str, size: int) -> Step:
@@ -69,7 +72,8 @@ class Update:
             size: rows of the training data in use.
         """
         # A component that draws from the global generator still resumes exactly: its state is a function of the step.
-        torch.manual_seed((self.spec.seed << 20) ^ number ^ self.world.rank)
+        # The mask keeps what torch takes of seeds beyond 2^43.
+        torch.manual_seed(((self.spec.seed << 20) ^ number ^ self.world.rank) & (2**63 - 1))
         step_number = torch.tensor(number, dtype=torch.int64).to(self.device, non_blocking=True)
         learned = [i for i, part in enumerate(self.parts) if learn is None or part in learn]
         gradients: list[Tensor | None] = [None] * len(self.parts)
@@ -85,21 +89,30 @@ class Update:
                 weighted = [term.weighted for term in terms.values()]
                 total = torch.stack(weighted).sum()
             wanted = [self.main.parameters[i] for i in learned]
-            for i, gradient in zip(learned, torch.autograd.grad(total, wanted, allow_unused=True), strict=True):
+            found = (
+                torch.autograd.grad(total, wanted, allow_unused=True) if total.requires_grad else [None] * len(wanted)
+            )
+            if all(gradient is None for gradient in found):
+                named = ", ".join(learn or dict.fromkeys(self.parts))
+                raise TrainingError(
+                    f"step {number}: no term of the loss depends on a parameter that learns in this phase ({named}): add a "
+                    "term that does, or let other parts learn"
+                )
+            for i, gradient in zip(learned, found, strict=True):
                 gradients[i] = _plus(gradients[i], gradient, share)
             raw = [value for term in terms.values() for value in (*term.parts.values(), term.raw)]
-            now = torch.stack([value.detach() for value in (*raw, *weighted, total)]).double() * share
+            now = torch.stack([value.detach() for value in (*raw, *weighted, total)]).to(self.wide) * share
             values = now if values is None else values + now
             self._name(terms)
             if learn is None or "encoder" in learn:
                 for key, (module, optimizer) in self.adversaries.items():
                     with self.numerics.active():
                         loss = module.adversary_loss(replace(seen, z_BD=seen.z_BD.detach()))
-                    found = torch.autograd.grad(loss, optimizer.parameters, allow_unused=True)
-                    before = pushes.get(key, [None] * len(found))
-                    pushes[key] = [_plus(old, new, share) for old, new in zip(before, found, strict=True)]
+                    push = torch.autograd.grad(loss, optimizer.parameters, allow_unused=True)
+                    before = pushes.get(key, [None] * len(push))
+                    pushes[key] = [_plus(old, new, share) for old, new in zip(before, push, strict=True)]
         assert values is not None
-        self._apply(number, step_number, gradients, pushes, values)
+        self._apply(step_number, gradients, pushes, values)
 
     def encoded(self, extra_rows: Sequence[Tensor], number: Tensor, stream: str, size: int) -> tuple[Step, ...]:
         """Further batches of a step, encoded; no gradient of theirs reaches the encoder."""
@@ -111,7 +124,6 @@ class Update:
 
     def _apply(
         self,
-        number: int,
         step_number: Tensor,
         gradients: list[Tensor | None],
         pushes: dict[str, list[Tensor | None]],
@@ -135,11 +147,13 @@ class Update:
             self.adversaries[key][1].update(push, bad)
         if self.average:
             # Early averages forget quickly, or they would remember the initial weights for as long as they last.
-            decay = min(self.spec.train.ema, (1 + number) / (10 + number))
+            updates = step_number.to(self.wide)
+            decay = ((1 + updates) / (10 + updates)).clamp(max=self.spec.train.ema)
+            keep = (1 - decay).to(torch.float32) * (1 - bad)
             with torch.no_grad():
                 for mean, parameter in zip(self.average, self.main.parameters, strict=True):
-                    mean.add_((parameter - mean) * ((1 - decay) * (1 - bad)))
-        self.sums = self.sums + torch.cat([values, norm.double()[None]])
+                    mean.add_((parameter - mean) * keep)
+        self.sums = self.sums + torch.cat([values, norm.to(self.wide)[None]])
         self.count += 1
 
     def _name(self, terms: Terms) -> None:
@@ -151,7 +165,7 @@ class Update:
         ]
         self.names = [*raw, *(f"weighted/{key}" for key in terms), "loss/total", "gradient_norm"]
         if len(self.sums) != len(self.names):
-            self.sums = torch.zeros(len(self.names), dtype=torch.float64, device=self.device)
+            self.sums = torch.zeros(len(self.names), dtype=self.wide, device=self.device)
 
     def bad(self) -> tuple[int, str] | None:
         """Step and name of the first value that was not finite; waits for the device."""
@@ -191,7 +205,7 @@ class Update:
             optimizer.restore(f"adversary.{key}", tensors)
         for name, mean in zip(self.main.names, self.average, strict=False):
             mean.copy_(tensors[f"average/{name}"])
-        self.sums = tensors["sums"].to(self.device)
+        self.sums = tensors["sums"].to(self.device, self.wide)
         self.first_bad = tensors["first_bad"].to(self.device)
         self.names, self.count = names, count
 

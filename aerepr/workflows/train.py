@@ -12,7 +12,7 @@ import torch
 
 from aerepr import atomic
 from aerepr.data.source import DataSource
-from aerepr.errors import AereprError, Interrupted, Problem, SpecError, UsageError
+from aerepr.errors import AereprError, DataError, Interrupted, Problem, SpecError, UsageError
 from aerepr.evaluation import evaluate
 from aerepr.evaluation.asked import label
 from aerepr.kinds.logger import Logger
@@ -35,8 +35,9 @@ from aerepr.training.loop import Trainer, Watcher
 from aerepr.workflows import branch as branching
 from aerepr.workflows.assemble import check_spec, open_source, require, rest_state
 from aerepr.workflows.branch import Branch
+from aerepr.workflows.runs import flat
 
-# What `--set` may change when a run is continued.
+# What may change when a run is continued.
 CHANGEABLE = ("train.steps", "train.log_every", "train.validate_every", "train.checkpoint_every")
 
 # Codes of the training data that a bundle keeps, so that any sampler can be fitted later.
@@ -81,7 +82,7 @@ def train(
         spec: a TOML file or a spec. Left out with `resume`: the run alone says what it is.
         sets: overrides, each "dotted.path=value".
         runs: folder of all runs; this one goes to `runs/<name>/<stamp>-<hash>`.
-        run: a folder for this run instead; with `resume`, the run to continue.
+        run: a folder for this run instead; with `resume`, the run to continue, whose spec a given one must be.
         resume: continue the newest unfinished run of the spec, or `run`.
         branch: start a new run from the newest checkpoint of this run that the spec's own run would have had: what comes
             out is bit for bit the same, as far as both ran on the same device and versions. Or what was found in it before.
@@ -102,10 +103,14 @@ def train(
     if resume and branch is not None:
         raise UsageError("--branch starts a new run; one that is there is continued with --resume alone")
     if resume:
-        chosen, directory, registry, home = _to_resume(spec, sets, Path(runs), run)
-        return _run(chosen, directory, registry, Path(folder or home), watcher, None, None, began)
+        chosen, directory, registry, home = _to_resume(spec, sets, Path(runs), run, folder)
+        return _run(chosen, directory, registry, home, watcher, None, None, began)
     if spec is None:
         raise UsageError("train needs a spec file: aerepr train spec.toml (or --resume and a run)")
+    if folder is not None and not isinstance(spec, RunSpec):
+        raise UsageError(
+            "--folder says where the data of a resumed run is: a spec file's data paths start where it lies"
+        )
     if isinstance(spec, RunSpec):
         home, text = Path(folder or Path.cwd()), None
         registry = Registry.beside(home) if folder else Registry()
@@ -129,7 +134,11 @@ def train(
 
 
 def _to_resume(
-    spec: str | Path | RunSpec | None, sets: Sequence[str], runs: Path, run: str | Path | None
+    spec: str | Path | RunSpec | None,
+    sets: Sequence[str],
+    runs: Path,
+    run: str | Path | None,
+    folder: str | Path | None,
 ) -> tuple[RunSpec, RunDirectory, Registry, Path]:
     if spec is not None and run is None and not isinstance(spec, RunSpec) and Path(spec).is_dir():
         spec, run = None, spec  # `train --resume RUN`
@@ -141,22 +150,42 @@ def _to_resume(
             raise UsageError(
                 f"{runs}: no unfinished run of this spec: start it without --resume, or name a run to continue"
             )
-        return asked, directory, registry, Path(manifest.read_env(directory)["folder"])
+        return asked, directory, registry, _home(spec, directory, folder)
     directory = layout.find(runs, str(run) if run is not None else None)
-    folder = Path(manifest.read_env(directory)["folder"])
-    registry = Registry.beside(folder)
+    home = _home(spec, directory, folder)
+    registry = Registry.beside(home)
     before = manifest.read_spec(directory, registry)
-    for item in sets:
-        key = item.partition("=")[0].strip()
-        if key not in CHANGEABLE and not key.startswith("evaluation."):
-            allowed = ", ".join([*CHANGEABLE, "evaluation.*"])
-            raise SpecError("--set", [Problem(key, f"cannot change when a run is resumed; these can: {allowed}")])
-    after = apply_sets(before, sets, registry)
+    _require_changeable("--set", [item.partition("=")[0].strip() for item in sets])
+    after = before
+    if spec is not None:
+        # Both are given, so the spec must be the run's own, but for what may change.
+        after = spec if isinstance(spec, RunSpec) else read_spec(Path(spec), (), registry)
+        then, now = flat(before.tables()), flat(after.tables())
+        _require_changeable(str(spec), sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key)))
+    after = apply_sets(after, sets, registry)
     if after.train.total_steps < before.train.total_steps:
         raise SpecError(
             "--set", [Problem("train.steps", f"can only grow when a run is resumed, from {before.train.total_steps}")]
         )
-    return after, directory, registry, folder
+    return after, directory, registry, home
+
+
+def _home(spec: str | Path | RunSpec | None, directory: RunDirectory, folder: str | Path | None) -> Path:
+    """Where the data paths of a run to resume start: what is asked for, the folder of a spec file, where they did before."""
+    if folder is None and isinstance(spec, str | Path):
+        return Path(spec).parent
+    return Path(folder if folder is not None else manifest.read_env(directory)["folder"])
+
+
+def _require_changeable(where: str, keys: Sequence[str]) -> None:
+    problems = [key for key in keys if key not in CHANGEABLE and not key.startswith("evaluation.")]
+    if problems:
+        allowed = ", ".join([*CHANGEABLE, "evaluation.*"])
+        text = f"cannot change when a run is resumed; these can: {allowed}"
+        raise SpecError(
+            where if where == "--set" else f"{where} is not the spec of the run",
+            [Problem(key, text) for key in problems],
+        )
 
 
 def _run(
@@ -170,7 +199,13 @@ def _run(
     began: Callable[[Path], object] | None,
 ) -> Path:
     device = precision.choose_device(spec.train.device)
-    source = open_source(spec.data, folder, registry, device, watcher.work)
+    try:
+        source = open_source(spec.data, folder, registry, device, watcher.work)
+    except DataError as cause:
+        if directory is None:
+            raise
+        where = f"the run's data is looked for from {folder}: pass --folder DIR (in Python: folder=DIR) if it moved"
+        raise DataError(f"{cause}\n{where}") from cause
     report = require(check_spec(spec, source, registry, spec.name), spec.name)
     for note in report.notes:
         watcher.message(note)

@@ -144,6 +144,33 @@ def test_resume_continues_what_is_meant(aerepr, folder, how):
     assert "step 2 of 4" in result.stderr
 
 
+def test_a_spec_beside_the_run_it_resumes_is_that_runs_own(aerepr, folder):
+    run = stop_after_two(aerepr, "points")
+    text = Path("spec.toml").read_text()
+    Path("other.toml").write_text(f"seed = 1\n{text}")
+    refused = aerepr("train", "other.toml", "--resume", "--run", run)
+    assert refused.exit_code == 2
+    assert "other.toml is not the spec of the run" in refused.stderr
+    assert "seed  cannot change when a run is resumed; these can: train.steps" in refused.stderr
+    longer = text.replace("steps = 4", "steps = 6")
+    assert longer != text
+    Path("longer.toml").write_text(longer)
+    result = aerepr("train", "longer.toml", "--resume", "--run", run, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout) == {"run": str(run), "step": 6, "state": "done"}
+
+
+def test_a_run_whose_data_moved_is_resumed_with_its_new_place(aerepr, folder):
+    run = stop_after_two(aerepr, "points")
+    Path("moved").mkdir()
+    Path("points.npy").rename("moved/points.npy")
+    refused = aerepr("train", "--resume", run)
+    assert refused.exit_code == 1
+    assert "pass --folder DIR (in Python: folder=DIR) if it moved" in refused.stderr
+    assert aerepr("train", "--resume", run, "--folder", "moved").exit_code == 0
+    assert "a spec file's data paths start where it lies" in aerepr("train", "spec.toml", "--folder", "moved").stderr
+
+
 def test_resume_without_anything_unfinished_says_so(aerepr, folder):
     assert "no unfinished run" in aerepr("train", "--resume").stderr
     assert aerepr("train", "--resume", "spec.toml").exit_code == 2

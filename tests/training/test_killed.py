@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aerepr.rundir import checkpoint
+from aerepr.rundir import bundle, checkpoint
 from aerepr.rundir.layout import RunDirectory
 from tests.training.conftest import same, small
 
@@ -37,6 +37,8 @@ def whole(run: Path) -> bool:
         assert pointed is None or (run / "checkpoints" / pointed / "state.json").is_file()
     for file in [path for path in run.glob("*.json") if not path.name.startswith(".")]:
         json.loads(file.read_text())
+    if (run / "model").is_dir():
+        bundle.load(RunDirectory(run))
     return True
 
 

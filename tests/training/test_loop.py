@@ -246,10 +246,25 @@ def test_other_data_under_the_same_name_is_refused_on_resume(
     stop_at(monkeypatch, 12, raise_stop)
     with pytest.raises(Stop):
         run("cut")
-    for name in ("x.npy", "y.npy"):
-        np.save(spec.parent / name, np.load(spec.parent / name)[:150])
-    with pytest.raises(CheckpointError, match="training rows are not those"):
-        train(spec.parent / "runs" / "cut", resume=True)
+    before = {name: np.load(spec.parent / name) for name in ("x.npy", "y.npy")}
+    others = {
+        "140 then, 105 now": {name: values[:150] for name, values in before.items()},
+        "as many, of other numbers or values": {**before, "x.npy": before["x.npy"][::-1]},
+    }
+    for said, files in others.items():
+        for name, values in files.items():
+            np.save(spec.parent / name, values)
+        with pytest.raises(CheckpointError, match=f"training rows are not those of the checkpoint .{said}"):
+            train(spec.parent / "runs" / "cut", resume=True)
+    for name, values in before.items():
+        np.save(spec.parent / name, values)
+    train(spec.parent / "runs" / "cut", resume=True)
+
+
+@pytest.mark.parametrize("seed", [2**44, 2**63 - 1])
+def test_any_seed_of_a_spec_trains(run: Go, seed: int) -> None:
+    done = run("large", f"seed={seed}", "train.steps=2")
+    assert (done / "DONE").exists()
 
 
 def test_frozen_parts_stay_and_their_optimizer_state_is_kept(run: Go) -> None:

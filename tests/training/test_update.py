@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from aerepr.data.source import DataSource
+from aerepr.errors import TrainingError
 from aerepr.kinds.step import Step
 from aerepr.layers.noise import StepNoise
 from aerepr.model.build import build_system
@@ -248,6 +251,81 @@ def test_what_was_not_finite_before_a_restore_is_not_forgotten(small: Callable[.
     update.first_bad.copy_(torch.tensor([0, 1]))
     other.restore(update.state(), update.names, update.count)
     assert other.bad() == (0, update.names[1].removeprefix("loss/"))
+
+
+class NoReading(TorchDispatchMode):
+    """Refuses operations whose result, or its size, the host must wait for."""
+
+    FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal", "is_nonzero")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        masked = name in ("index", "index_put", "index_put_") and any(
+            m is not None and m.dtype == torch.bool for m in args[1]
+        )
+        if name in self.FORBIDDEN or masked:
+            raise AssertionError(f"{name} reads a value back from the device")
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def on_the_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What reads a value back from the device fails, in operations and by methods that are none."""
+
+    def refused(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("a value is read back from the device")
+
+    with monkeypatch.context() as patched, NoReading():
+        # On the CPU alone it asks whether classes are in range; on a device that is left to the scatter.
+        patched.setattr(
+            torch.nn.functional, "one_hot", lambda i, K: i.new_zeros(*i.shape, K).scatter_(-1, i[..., None], 1)
+        )
+        for method in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__"):
+            patched.setattr(Tensor, method, refused)
+        yield
+
+
+PROBES = sorted((Path(__file__).parents[1] / "probe" / "specs").glob("*.toml"))
+IMAGES = """
+name = "images"
+model = {{ recipe = "{recipe}", latent_dim = 4, encoder = {{ width = 8 }}, decoder = {{ width = 8 }} }}
+data = {{ name = "rooms", size = 16, subset = {{ orientation = [7], scale = [7] }} }}
+train = {{ steps = 2, batch_size = 16, device = "cpu", clip_norm = 1.0, ema = 0.9 }}
+"""
+
+
+@pytest.mark.parametrize("name", [*(path.stem for path in PROBES), "SAE-2", "VAE", "AdaAE-2"])
+def test_an_update_reads_nothing_back_from_the_device(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spec.toml"
+    found = next((probe for probe in PROBES if probe.stem == name), None)
+    path.write_text(found.read_text() if found else IMAGES.format(recipe=name))
+    small = Small(path)
+    update = small.update(small.system())
+    rows = torch.from_numpy(small.source.rows("train")[:32]).reshape(2, 16)
+    small.source.batch(rows[0])  # data comes to the device once
+    for number in range(2):
+        with on_the_device(monkeypatch):
+            update.run(number, [list(rows)], None, 32)
+    assert update.bad() is None
+    # It does see what it is there for.
+    for read in (update.bad, lambda: float(update.sums.sum()), lambda: update.sums[update.sums > 0]):
+        with pytest.raises(AssertionError, match="back from the device"), on_the_device(monkeypatch):
+            read()
+
+
+def test_a_phase_whose_parameters_no_term_reaches_is_told(small: Callable[..., Small]) -> None:
+    problem = small()
+    system = problem.system()
+    system.model.prior.register_parameter("unused", nn.Parameter(torch.zeros(3)))
+    update = problem.update(system)
+    update.run(0, problem.rows(0), None, 140)
+    told = (
+        r"step 1: no term of the loss depends on a parameter that learns in this phase \(prior\): add a term that does"
+    )
+    with pytest.raises(TrainingError, match=told):
+        update.run(1, problem.rows(1), ["prior"], 140)
 
 
 def test_the_average_is_exchanged_and_put_back(small: Callable[..., Small]) -> None:
