@@ -17,6 +17,10 @@ ARGS ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check install --quiet $(PIP_FLAGS) -c constraints.txt
+# Said before anything is installed.
+SIZE := On Linux the torch of the default index brings several gigabytes of CUDA libraries; without a GPU: \
+    make $(MAKECMDGOALS) PIP_FLAGS="--extra-index-url URL", the URL that https://pytorch.org/get-started/locally/ shows for CPU
+SAY_SIZE = $(if $(PIP_FLAGS),,@[ "$$(uname)" != Linux ] || echo '$(SIZE)')
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 METADATA := pyproject.toml constraints.txt
 
@@ -58,10 +62,12 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.python $(METADATA)
+	$(SAY_SIZE)
 	$(PIP) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python $(METADATA) tests/probe/pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+	$(SAY_SIZE)
 	$(PIP) -e ".[dev]"
 	$(PIP) --no-build-isolation --no-deps -e tests/probe
 	$(if $(PLUGINS),$(PIP) --no-build-isolation $(PLUGINS:%=-e %))

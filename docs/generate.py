@@ -28,7 +28,12 @@ Order of authority: defaults < recipe < spec file < `--set a.b=c`, left to right
 arrays replace. A component table whose `name` differs from the recipe's replaces it whole, and a `[[list]]` replaces the
 recipe's list (`regularizers = []` clears it). List items have an `id`, the name when left out, by which `--set`,
 schedules and logs address them. Paths are relative to the spec file. Keys marked *schedulable* may be the `target` of a
-`[[train.schedules]]` item. `aerepr spec schema` writes the same as a JSON Schema, installed plugins included.
+`[[train.schedules]]` item. A type followed by *(optional)* may be left out, and has no default.
+
+`aerepr spec schema --out aerepr.schema.json` writes the same as a JSON Schema, installed plugins included. With
+`#:schema aerepr.schema.json` as the first line of a spec beside it, an editor that uses taplo (the extension Even Better
+TOML of VS Code, for one) completes keys, shows what they mean, and marks what is wrong; `taplo lint my.toml` does in a shell.
+Write it again after installing a plugin. `aerepr check` says more: a schema cannot know whether components fit each other.
 """
 
 TABLES: list[tuple[str, str, Any]] = [
@@ -87,11 +92,17 @@ def _section(title: str, words: str, rows: list[FieldRow], name: bool = False, s
         return "\n".join([*lines, "No keys of its own.", ""])
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     for row in rows:
-        default = "**required**" if row.required else "" if row.default is None else f"`{json.dumps(row.default)}`"
+        default = "" if row.default is None else f"`{json.dumps(row.default)}`"
+        if row.required:
+            default = "**required**" + (", unless a recipe gives it" if _recipe_may_give(spec, row.key) else "")
         meaning = row.description + (" *(schedulable)*" if row.schedulable else "")
         kind = row.type.replace("|", "\\|")
         lines.append(f"| `{row.key}` | {kind} | {default} | {meaning} |")
     return "\n".join([*lines, ""])
+
+
+def _recipe_may_give(spec: Any, key: str) -> bool:
+    return spec is ModelSpec or (spec is RunSpec and key == "train")
 
 
 def _name_row(spec: Any) -> FieldRow:

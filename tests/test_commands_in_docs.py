@@ -4,7 +4,7 @@ Fenced blocks are read by their language:
 
 - `console`: lines that start with `$ ` are commands (`> ` continues one), the rest is output and not compared;
 - `bash`, `sh`: the whole block is a script; the next block starts in the folder it ends in;
-- `python`: a script;
+- `python`: a script, or that file whose name its docstring begins with (`my_package/part.py: ...`);
 - `toml`: a spec, where it has a `[model]` and `[data]`.
 
 A block under the comment `<!-- not run: REASON -->` is left out, and so are the commands of `NOT_RUN` below.
@@ -17,6 +17,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,15 @@ import pytest
 from tests.environments import OFFLINE, beside
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [path for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if path.is_file()]
+DOCUMENTS = [
+    path
+    for path in [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted(ROOT.glob("plugins/*/README.md")),
+    ]
+    if path.is_file()
+]
 
 # First words of commands that are not run, and why.
 NOT_RUN = {
@@ -60,6 +69,7 @@ INSTALLED = ("pip install -e .",)
 
 KNOWN = (*SHELL, "python", "toml", "text", "")  # text and "" are only shown
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<language>[\w+-]*)")
+FILE = re.compile(r'"""(?P<path>[\w/]+\.py):')
 LEFT_OUT = re.compile(r"<!--\s*not run:\s*(?P<reason>\S.*?)\s*-->")
 
 
@@ -189,10 +199,43 @@ def test_what_is_shown_works(path, folder):
                     ["bash", "-euo", "pipefail", "-c", f"{script}\npwd > {shlex.quote(str(here))}"], "", folder, where
                 )
                 folder = Path(here.read_text().strip())
+        elif block.language == "python" and FILE.match(block.text):
+            write_file(block, folder)
         elif block.language == "python":
             execute(["python", "-"], block.text, folder, where)
         elif block.language == "toml":
             check_spec(block.text, where)
+
+
+def write_file(block: Block, folder: Path) -> None:
+    """Save a block that is a file under the name it gives."""
+    named = FILE.match(block.text)
+    assert named is not None
+    path = folder / named["path"]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(block.text + "\n", encoding="utf-8")
+
+
+def test_the_readme_s_decoder_is_one_that_a_spec_can_name(tmp_path, monkeypatch):
+    from aerepr.conformance.run import assert_conforms
+    from aerepr.registry.registry import Registry
+    from aerepr.spec.read import spec_from_tables
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = (block for block in blocks(readme) if block.language == "python" and FILE.match(block.text))
+    write_file(block, tmp_path)
+    (announced,) = re.findall(r'`AEREPR_PLUGINS="([^"]+)"`', readme)
+    monkeypatch.setenv("AEREPR_PLUGINS", announced)
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry()
+    try:
+        assert_conforms("decoder", "linear", registry)
+        model = {"recipe": "VAE", "latent_dim": 4, "decoder": {"name": "linear", "bias": False}}
+        spec = spec_from_tables({"model": model, "data": {"name": "rooms"}, "train": {"steps": 1}}, registry=registry)
+        assert type(spec.model.decoder).__module__ == "my_decoders.linear"
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "my_decoders"]:
+            del sys.modules[name]
 
 
 def check_spec(text: str, where: str) -> None:
@@ -265,6 +308,8 @@ def test_every_command_of_a_block_is_run_and_the_first_failure_stops_it(tmp_path
 
     test_what_is_shown_works(document("```bash\ncat > input\ntouch after\n```\n"), folder)
     assert (folder / "after").exists()  # though `cat` read all it was given
+    file = '```python\n"""part/five.py: a file."""\n\nFIVE = 5\n```\n'
+    test_what_is_shown_works(document(f"{file}\n```python\nfrom part.five import FIVE\n```\n"), folder)
     for text in (
         "```bash\nfalse\ntrue\n```\n",
         "```console\n$ false | cat\n```\n",

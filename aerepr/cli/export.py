@@ -11,7 +11,7 @@ from aerepr.cli import output
 from aerepr.cli.options import RUNS, Json, Run, Runs, Sets
 
 EXAMPLES = (
-    "aerepr export                               TorchScript and ONNX of the newest run",
+    "aerepr export                               TorchScript and ONNX of the newest run, as far as they can be made",
     "aerepr export --to all                      every format that can be made on this machine",
     "aerepr export my-run --to onnx --sampler gaussian --out exported/",
     "aerepr export --to onnx --part encoder      encoder.onnx, beside what is there",
@@ -24,7 +24,9 @@ def export(
     to: Annotated[
         list[str] | None,
         typer.Option(
-            "--to", metavar="NAME", help="torchscript, onnx, any installed exporter, or all; may be repeated."
+            "--to",
+            metavar="NAME",
+            help="torchscript, onnx, any installed exporter, or all; may be repeated. The first two if left out.",
         ),
     ] = None,
     sampler: Annotated[
@@ -57,7 +59,7 @@ def export(
     with output.working():
         from aerepr.workflows import products
 
-        names = [name for item in to or ["torchscript,onnx"] for name in item.split(",")]
+        names = [name for item in to for name in item.split(",")] if to else None
         parts = [name for item in part or [] for name in item.split(",")]
         changed = sets or ()
         answer = products.export(

@@ -14,7 +14,8 @@ from aerepr.cli.options import Json, Out, Sets, Spec
 def schema(out: Out = None, as_json: Json = False) -> None:
     """Print the JSON Schema of spec files.
 
-    It includes installed plugins; editors that know it complete TOML.
+    It includes installed plugins. Beside it, a spec that begins with the line #:schema aerepr.schema.json is completed and
+    checked by editors that use taplo, such as VS Code with Even Better TOML.
     """
     with output.working():
         from aerepr.workflows import specs

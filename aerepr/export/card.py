@@ -91,7 +91,8 @@ class CardRounding(_Record):
 
 
 class CardFile(_Record):
-    """One file: who wrote it, its hash, and its largest difference from the model, relative to the data range.
+    """One file: who wrote it, which of the card's graphs it holds, its hash, and its largest difference from the model, relative
+    to the data range.
 
     The model is the eager one, or that one in double precision, where the file is nearer to it: see `exportable.verify`. There is
     no difference where a file computes nothing, such as a page. `rounding` is stated where weights are stored in fp16.
@@ -100,6 +101,7 @@ class CardFile(_Record):
     purpose: str
     use: str
     exporter: str
+    graphs: tuple[str, ...] = ()
     sha256: str
     bytes: int
     max_abs_diff: float | None

@@ -37,7 +37,9 @@ def sample_noise(n: int, width: int, seed: int, law: str) -> Floats:
 
 
 def rows_noise(rows: NDArray[np.int64], width: int, seed: int, law: str) -> Floats:
-    """The rows of `sample_noise` that have these numbers, each in [0, 2^32)."""
+    """The rows of `sample_noise` that have these numbers, each in [0, 2^32); any other is refused."""
+    if len(rows) and not (rows.min() >= 0 and rows.max() <= MASK):
+        raise ValueError("rows must be from 0 to 2^32 - 1")
     if seed >> 63 != 0:
         raise ValueError("seed must be from 0 to 2^63 - 1")
     blocks = (width + 3) // 4

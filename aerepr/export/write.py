@@ -7,19 +7,19 @@ the same weights; what does not is left out, and the answer says so. So the card
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from aerepr import atomic
 from aerepr.errors import AereprError, ExportError, FormatUnavailable, MissingExtra, PluginError, UsageError
 from aerepr.export.card import (
     CARD,
@@ -57,6 +57,12 @@ GENERATOR = "philox4x32-10: key = low and high half of the seed, counter = (bloc
 # No fault of the model or of its export.
 UNAVAILABLE = (FormatUnavailable, MissingExtra, PluginError)
 
+# What systems leave in folders by themselves.
+NOBODYS = {".DS_Store", "Thumbs.db", "desktop.ini"}
+
+# Files that exporters write, which is all there is to go by where the card cannot be read.
+OURS = re.compile(r"[^/]+\.(onnx|ts|pt2)|index\.html|isolate\.js|page/[^/]+\.(js|css)|runtime/[^/]+\.(js|wasm|txt)")
+
 
 @dataclass(frozen=True)
 class _Written:
@@ -81,16 +87,18 @@ def export_run(
         parts: decoder, sampler, encoder or entries of the objective; none: all but the encoder.
         skip_unavailable: leave out a format that this machine, or what is asked for, rules out, as long as another is made.
             A format that fails otherwise, such as by its verification, is an error all the same.
-        precision: fp16 stores weights in half the bits, in formats that can.
+        precision: fp16 stores weights in half the bits, in formats that can. Files that are there already and come along, as
+            those of `onnx` with a page, keep theirs.
 
     Returns:
         `files`, file to purpose, `max_abs_diff`, file to its largest difference from the eager model, `bytes`, `use`, file to
         how it is called, `rounding`, file with rounded weights to what they lose and gain: of all files that are now in the
-        folder. `kept`, those of earlier exports; `dropped`, file to why it is gone; `skipped`, format to why it was not made;
-        `notices`, what to know of the formats.
+        folder. `kept`, those of earlier exports; `dropped`, file, or part of one, to why it is gone; `skipped`, format to why it
+        was not made; `notices`, what to know of the formats.
 
     Raises:
-        UsageError: no exporter is named, or there is no such part or precision. UnknownComponent: an exporter is not installed.
+        UsageError: no exporter is named, there is no such part or precision, or `folder` is "." or "..".
+        UnknownComponent: an exporter is not installed.
         ExportError: an exporter failed. The formats that did not are in `folder` all the same, and the message says which they
             are; if none is, or if `folder` holds something else, it is as it was.
     """
@@ -98,30 +106,32 @@ def export_run(
         raise UsageError(f"name at least one format to export to; installed: {', '.join(registry.names('exporter'))}")
     if precision not in ("fp32", "fp16"):
         raise UsageError(f"precision must be fp32 or fp16, got {precision!r}")
+    if folder.name in ("", ".."):
+        raise UsageError(f"{folder}: name the folder itself, for it is replaced as a whole")
     exporters: dict[str, Exporter] = {}
     failed: dict[str, Exception] = {}
     wanted = list(dict.fromkeys(names))
     for name in wanted:
+        along = name not in names and precision == "fp32"
+        stored = _earlier_precision(folder, name, run) if along else precision
         try:
-            exporters[name] = _build(name, registry, parts, precision)
+            exporters[name] = _build(name, registry, parts, stored)
         except (ExportError, PluginError, MissingExtra) as cause:
             failed[name] = cause
         else:
             wanted += [other for other in exporters[name].requires if other not in wanted]
     _refuse_other_content(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _aside(folder) as aside:
+    with atomic.folder_aside(folder) as aside:
         written = _run_exporters(run, exporters, aside, failed)
         if failed and not written:
             raise _failure(failed, "nothing was exported") from next(iter(failed.values()))
         card = _card(run, aside, written, parts)
-        kept, dropped = _keep_earlier(folder, aside, card)
+        kept, dropped = _keep_earlier(folder, aside, card, run)
         files, graphs = (kept.files | card.files, kept.graphs | card.graphs) if kept else (card.files, card.graphs)
         card = card.model_copy(update={"files": files, "graphs": graphs, "golden": _widened(card.golden, files)})
         # What `load_decoder` would refuse is not put in place. ONNX stands for all: the other formats take seconds to load.
         Decoder(card, FORMATS["onnx"](aside, card)).verify()
         write_card(card, aside)
-        _swap(aside, folder)
     fatal = [cause for cause in failed.values() if not (skip_unavailable and isinstance(cause, UNAVAILABLE))]
     if fatal:
         works = ", ".join(name for name in exporters if name not in failed)
@@ -142,14 +152,14 @@ def export_run(
     }
 
 
-def _keep_earlier(folder: Path, aside: Path, card: Card) -> tuple[Card | None, dict[str, str]]:
+def _keep_earlier(folder: Path, aside: Path, card: Card, run: RunView) -> tuple[Card | None, dict[str, str]]:
     """Copy to `aside` what an earlier export left in `folder`, if it is of the same weights and is whole.
 
     Args:
         card: of the new files.
 
     Returns:
-        The earlier card with the files copied; those that were not, and why.
+        The earlier card with the files copied and their functions; what is gone, and why.
     """
     if not (folder / CARD).is_file():
         return None, {}
@@ -160,10 +170,14 @@ def _keep_earlier(folder: Path, aside: Path, card: Card) -> tuple[Card | None, d
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         return None, {name: reason for name in files if name != CARD and name not in card.files}
     rest = {name: entry for name, entry in earlier.files.items() if name not in card.files}
-    other = _difference(earlier, card)
+    other = _difference(earlier, run)
     if other:
         return None, dict.fromkeys(rest, other)
     kept, dropped = {}, {}
+    for name, entry in card.files.items():
+        for graph in earlier.files[name].graphs if name in earlier.files else ():
+            if graph not in entry.graphs:
+                dropped[f"{graph} of {name}"] = "was not asked for when the file was written anew"
     for name, entry in rest.items():
         try:
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
@@ -175,16 +189,29 @@ def _keep_earlier(folder: Path, aside: Path, card: Card) -> tuple[Card | None, d
             dropped[name] = f"was not the file {CARD} described"
         else:
             kept[name] = entry
-    return earlier.model_copy(update={"files": kept}), dropped
+    # Of a function that no file says it holds, nothing is known.
+    stated, held = ({graph for entry in files.values() for graph in entry.graphs} for files in (earlier.files, kept))
+    graphs = {name: graph for name, graph in earlier.graphs.items() if name in held or name not in stated}
+    return earlier.model_copy(update={"files": kept, "graphs": graphs}), dropped
 
 
-def _difference(earlier: Card, card: Card) -> str:
-    """Why files of an earlier export do not belong beside new ones; empty if they do."""
-    if earlier.sampler.name != card.sampler.name:
+def _earlier_precision(folder: Path, exporter: str, run: RunView) -> str:
+    """How an earlier export of the same weights and sampler stores the weights of that exporter's files; fp32 if there is none."""
+    try:
+        earlier = parse_card(folder)
+    except ExportError:
+        return "fp32"
+    half = any(entry.precision == "fp16" for entry in earlier.files.values() if entry.exporter == exporter)
+    return "fp16" if half and not _difference(earlier, run) else "fp32"
+
+
+def _difference(earlier: Card, run: RunView) -> str:
+    """Why files of an earlier export do not belong beside new ones of a run; empty if they do."""
+    if earlier.sampler.name != run.spec.sampler.name:
         return f'was of the sampler "{earlier.sampler.name}"'
-    if (earlier.spec_hash, earlier.weights) != (card.spec_hash, card.weights):
+    if (earlier.spec_hash, earlier.weights) != (run.spec.hash(), _weights(run)):
         return "was of another model, or of the sampler with other settings"
-    if (earlier.aerepr, earlier.torch) != (card.aerepr, card.torch):
+    if (earlier.aerepr, earlier.torch) != (version("aerepr"), torch.__version__):
         return f"was made with aerepr {earlier.aerepr} and torch {earlier.torch}"
     return ""
 
@@ -317,6 +344,7 @@ def _file(item: _Written, folder: Path) -> CardFile:
         purpose=item.exported.purpose,
         use=item.exported.use,
         exporter=item.exporter,
+        graphs=item.exported.graphs,
         sha256=sha256(path),
         bytes=path.stat().st_size,
         max_abs_diff=item.exported.max_abs_diff,
@@ -388,9 +416,8 @@ def _refuse_other_content(folder: Path) -> None:
     """An export replaces the whole folder, so all that is in it must be from earlier exports."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ExportError(f"{folder} is not a folder: name another place to export to")
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    # What file managers leave behind is nobody's work.
-    present = {name for name in present if not name.rpartition("/")[2].startswith(".")}
+    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    present = {path.relative_to(folder).as_posix() for path in files if path.name not in NOBODYS}
     if present and CARD not in present:
         raise ExportError(
             f"{folder} holds files that are no export and would be lost: name another folder, or empty it"
@@ -398,34 +425,10 @@ def _refuse_other_content(folder: Path) -> None:
     try:
         known = {CARD, *parse_card(folder).files} if present else set()
     except ExportError:
-        return  # nobody can say what is whose; to export again is how a damaged folder is mended
+        # To export again is how a damaged folder is mended.
+        known = {name for name in present if name == CARD or OURS.fullmatch(name)}
     foreign = sorted(present - known)
     if foreign:
         raise ExportError(
             f"{folder / foreign[0]} is of no export and would be lost: move it away, or name another folder"
         )
-
-
-@contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, gone afterwards unless it was renamed."""
-    aside = folder.parent / f".{folder.name}.{uuid4().hex}.new"
-    aside.mkdir()
-    try:
-        yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _swap(aside: Path, folder: Path) -> None:
-    """Put `aside` in the place of `folder`; if that fails, the old folder is back."""
-    old = folder.parent / f".{folder.name}.{uuid4().hex}.old"
-    if folder.exists():
-        folder.rename(old)
-    try:
-        aside.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -33,6 +33,7 @@ class Exported:
         max_abs_diff: relative to the range of the values; None for a file that computes nothing, such as a page.
         use: one line for people, such as the call and its arguments.
         rounding: where weights are stored in fewer bits; None: they are as trained.
+        graphs: which parts of the run it holds, such as decoder and sampler, if it says so.
     """
 
     file: str
@@ -40,6 +41,7 @@ class Exported:
     max_abs_diff: float | None
     use: str = ""
     rounding: Rounding | None = None
+    graphs: tuple[str, ...] = ()
 
 
 class Exporter(ABC):

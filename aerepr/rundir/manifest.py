@@ -13,6 +13,7 @@ from aerepr import atomic
 from aerepr.errors import AereprWarning, RunDirectoryError
 from aerepr.registry.registry import CORE, Registry
 from aerepr.rundir.layout import RunDirectory
+from aerepr.spec.base import components
 from aerepr.spec.read import spec_from_json
 from aerepr.spec.run import RunSpec
 from aerepr.spec.write import to_toml
@@ -90,8 +91,8 @@ def read_env(run: RunDirectory) -> dict[str, Any]:
 
 def environment(spec: RunSpec, folder: Path, registry: Registry, resolved: dict[str, Any]) -> dict[str, Any]:
     """Versions, plugin packages of the components in use, where paths of the spec start, and every `auto` resolved."""
-    used = {(kind, name) for kind, name in _components(spec.tables())}
-    packages = {registry.find(kind, name).package: registry.find(kind, name).version for kind, name in used}
+    used = [registry.find(kind, name) for kind, name in components(spec)]
+    packages = {entry.package: entry.version for entry in used}
     return {
         "aerepr": version("aerepr"),
         "torch": version("torch"),
@@ -101,13 +102,3 @@ def environment(spec: RunSpec, folder: Path, registry: Registry, resolved: dict[
         "folder": str(folder.resolve()),
         "resolved": resolved,
     }
-
-
-def _components(tables: dict[str, Any]) -> list[tuple[str, str]]:
-    model = tables["model"]
-    kinds = ("encoder", "posterior", "prior", "decoder", "likelihood", "objective")
-    found = [(kind, model[kind]["name"]) for kind in kinds]
-    found += [("regularizer", item["name"]) for item in model["regularizers"]]
-    found += [("logger", item["name"]) for item in tables["loggers"]]
-    found += [("metric", item["name"]) for item in tables["evaluation"]["metrics"]]
-    return [*found, ("dataset", tables["data"]["name"]), ("sampler", tables["sampler"]["name"])]

@@ -6,7 +6,7 @@ every problem keeps its dotted path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Annotated, Any, TypeVar, get_args
@@ -178,6 +178,29 @@ class ComponentOf:
         except AereprError as cause:
             raise _at("name", str(cause), name) from cause
         return component.Spec.model_validate(dict(value), context=info.context)
+
+
+def component_of(info: FieldInfo) -> ComponentOf | None:
+    """The mark of a field that holds a component, a list of them, or perhaps one; None of any other field."""
+    return next((note for note in (*info.metadata, *_notes(info.annotation)) if isinstance(note, ComponentOf)), None)
+
+
+def _notes(annotation: Any) -> Iterator[Any]:
+    """What a type and the types inside it are annotated with."""
+    yield from getattr(annotation, "__metadata__", ())
+    for part in get_args(annotation):
+        yield from _notes(part)
+
+
+def components(table: Table) -> Iterator[tuple[str, str]]:
+    """Kind and name of every component that a table names, those inside other components too."""
+    for key, info in type(table).model_fields.items():
+        mark, value = component_of(info), getattr(table, key)
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if mark is not None and isinstance(item, ComponentSpec):
+                yield mark.kind, item.name
+            if isinstance(item, Table):
+                yield from components(item)
 
 
 def _dump(value: ComponentSpec, info: core_schema.SerializationInfo) -> dict[str, Any]:

@@ -5,8 +5,9 @@ Listing imports no component, and so no torch; `component` and `check_plugins` i
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,9 +18,12 @@ from aerepr.errors import UsageError
 from aerepr.registry.catalogue import Recipe
 from aerepr.registry.entrypoints import API_VERSION, KINDS, canonical
 from aerepr.registry.registry import CORE, Registry, meant
+from aerepr.spec.base import Table, component_of
 from aerepr.spec.write import to_toml
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from aerepr.conformance.result import Result
 
 Status = Literal["installed", "not installed", "not allowed"]
@@ -142,7 +146,7 @@ def fields(spec: Any) -> list[FieldRow]:
             FieldRow(
                 key=info.alias or key,
                 type=_type_name(info.annotation),
-                default=None if info.is_required() else _plain(info.get_default(call_default_factory=True)),
+                default=None if info.is_required() else _default(info),
                 required=info.is_required(),
                 description=info.description or "",
                 schedulable=bool(extra.get("schedulable")),
@@ -220,14 +224,29 @@ def _type_name(annotation: Any) -> str:
     if origin is Annotated:
         return _type_name(arguments[0])
     if origin is Literal:
-        return f"Literal[{', '.join(map(repr, arguments))}]"
+        return _one_of(json.dumps(choice) for choice in arguments)
     if origin in (Union, UnionType):
-        return " | ".join(map(_type_name, arguments))
+        name = _one_of(_type_name(part) for part in arguments if part is not NoneType)
+        return f"{name} (optional)" if NoneType in arguments else name
     if origin is not None:
         return f"{origin.__name__}[{', '.join(map(_type_name, arguments))}]"
-    if annotation in (NoneType, Ellipsis):
-        return "None" if annotation is NoneType else "..."
+    if annotation is Ellipsis:
+        return "..."
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return "table"
     return annotation.__name__ if isinstance(annotation, type) else re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))
+
+
+def _one_of(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _default(info: FieldInfo) -> Any:
+    default, component = _plain(info.get_default(call_default_factory=True)), component_of(info)
+    if component is not None and component.default is not None and isinstance(default, Mapping):
+        return {"name": component.default, **default}
+    return default
 
 
 def _plain(value: Any) -> Any:

@@ -50,7 +50,7 @@ def demo(
         "overview": str(_overview(view, path / "samples" / "overview.png")),
         "exports": str(path / "exports"),
     }
-    products.export(path, to=["torchscript", "onnx"])
+    products.export(path)
     held = ", ".join(sorted(view.spec.data.subset)) or "nothing"
     return {
         "run": str(path),

@@ -187,7 +187,7 @@ class Run:
 
     def export(
         self,
-        to: str | Sequence[str] = ("torchscript", "onnx"),
+        to: str | Sequence[str] | None = None,
         sampler: str | None = None,
         out: str | Path | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -197,7 +197,8 @@ class Run:
         """Write decoder and sampler in formats that other programs run, each verified against this model.
 
         Args:
-            to: names of exporters, or "all": every format that can be made here.
+            to: names of exporters, or "all": every format that can be made here. Left out: TorchScript
+                and ONNX, less what cannot be made.
             sampler: another than the run's own; settings: fields of its table.
             out: folder; left out: `exports/` in the run. What it holds of the same model and sampler stays.
             parts: decoder, sampler, encoder or entries of the objective; none: all but the encoder.
@@ -206,13 +207,13 @@ class Run:
         Returns:
             `files`, file to purpose, `max_abs_diff`, file to its largest difference from this model, `bytes`, `use`, file to
             how it is called, `rounding`, file with rounded weights to what they lose and gain; `kept` and `dropped` of earlier
-            exports, `skipped`, format to why "all" left it out, `notices`.
+            exports, `skipped`, format to why it was left out where none is named, `notices`.
 
         Raises:
             UnknownComponent, SpecError: as `sample`. UsageError: no format, no such part or precision. ExportError: a format
                 failed; the others are written.
         """
-        names = [to] if isinstance(to, str) else list(to)
+        names = ["torchscript", "onnx"] if to is None else [to] if isinstance(to, str) else list(to)
         chosen_parts = [parts] if isinstance(parts, str) else list(parts)
         every = "all" in names
         if every:
@@ -227,7 +228,7 @@ class Run:
         own = view.spec.model_copy(update={"sampler": spec})
         exported = View(own, view.system, chosen, view.info, view.codes, view.gallery)
         folder = Path(out) if out is not None else self.directory.product("exports")
-        return export_run(exported, folder, names, self.registry, chosen_parts, every, precision)
+        return export_run(exported, folder, names, self.registry, chosen_parts, every or to is None, precision)
 
 
 def load(run: str | Path | None = None, runs: str | Path = "runs", data: str | Path | None = None) -> Run:

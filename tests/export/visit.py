@@ -58,17 +58,25 @@ class Files(SimpleHTTPRequestHandler):
 class Visit:
     """One page of an export, and what it asked for and complained of.
 
-    `alone`: in a browser without service workers. `decoder`: answers every request for the decoder's file.
+    `alone`: in a browser without service workers. `decoder`: answers every request for the decoder's file. `first`: a script that
+    runs before those of the page.
     """
 
     def __init__(
-        self, browser: Any, address: str, alone: bool = False, decoder: Callable[[Any], None] | None = None
+        self,
+        browser: Any,
+        address: str,
+        alone: bool = False,
+        decoder: Callable[[Any], None] | None = None,
+        first: str = "",
     ) -> None:
         self.context = browser.new_context()
         if decoder is not None:
             self.context.route("**/decoder.onnx", decoder)
         if alone:
             self.context.add_init_script("delete Navigator.prototype.serviceWorker")
+        if first:
+            self.context.add_init_script(first)
         self.page = self.context.new_page()
         self.requests: list[str] = []
         self.complaints: list[str] = []

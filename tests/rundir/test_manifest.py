@@ -6,13 +6,16 @@ import errno
 import json
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
 from aerepr import atomic
 from aerepr.errors import AereprError, AereprWarning, RunDirectoryError
+from aerepr.registry.registry import Registry
 from aerepr.rundir import layout, manifest
 from aerepr.rundir.layout import RunDirectory
+from aerepr.spec.base import ComponentOf, ComponentSpec, Table, components
 from aerepr.spec.read import spec_from_tables
 from aerepr.spec.run import RunSpec
 
@@ -70,3 +73,32 @@ def test_a_plugin_of_another_version_is_warned_of_and_the_core_is_not(tmp_path: 
     text = rf"made with aerepr-probe 0.0.7, {here} is installed here.*pip install aerepr-probe==0.0.7"
     with pytest.warns(AereprWarning, match=text):
         assert manifest.read_spec(run) == spec
+
+
+def test_packages_of_every_component_are_recorded_those_inside_others_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def packages(data: dict[str, object], **more: object) -> dict[str, str]:
+        tables = {"model": {"recipe": "VAE", "latent_dim": 2}, "data": data, "train": {"steps": 1}, **more}
+        registry = Registry()
+        spec = spec_from_tables(tables, registry=registry)
+        found: dict[str, str] = manifest.environment(spec, tmp_path, registry, {})["packages"]
+        return found
+
+    core, probe = {"aerepr": version("aerepr")}, {"aerepr-probe": version("aerepr-probe")}
+    assert packages({"name": "rooms"}) == core
+    assert packages({"name": "rooms"}, evaluation={"metrics": ["probe_mode_gap"]}) == core | probe
+    monkeypatch.setenv("AEREPR_PLUGINS", "datasets:swapped=tests.data.test_nested:Swapped")
+    outer = {"AEREPR_PLUGINS": "unpackaged"}
+    assert packages({"name": "swapped", "source": {"name": "rooms"}}) == core | outer
+    assert packages({"name": "swapped", "source": {"name": "probe_pinwheel"}}) == core | outer | probe
+    twice = {"name": "swapped", "source": {"name": "swapped", "source": {"name": "probe_pinwheel"}}}
+    assert packages(twice) == core | outer | probe
+
+
+def test_a_component_that_may_be_left_out_is_found_where_it_is_not() -> None:
+    class Perhaps(Table):
+        metric: Annotated[ComponentSpec, ComponentOf("metric")] | None = None
+
+    assert list(components(Perhaps.model_validate({"metric": {"name": "irs"}}))) == [("metric", "irs")]
+    assert list(components(Perhaps())) == []

@@ -88,7 +88,7 @@ class ONNXExporter(Exporter):
                 difference, rounding = compared(graph, full, data)
             (folder / f"{graph.name}.onnx").write_bytes(data)
             use = f"onnxruntime, any language: {graph.signature()}"
-            exported.append(Exported(f"{graph.name}.onnx", graph.purpose, difference, use, rounding))
+            exported.append(Exported(f"{graph.name}.onnx", graph.purpose, difference, use, rounding, (graph.name,)))
         return exported
 
 

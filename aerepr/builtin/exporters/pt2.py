@@ -58,12 +58,12 @@ class PT2Exporter(Exporter):
         entries, is_image = run.objective.exports(), run.info.shape.is_image
         found = graphs(run.model, run.sampler, run.codes, is_image, entries, self.spec.parts)
         exported = []
-        for graph in functions(found, run.sampler.noise_dim, run.sampler.noise):
+        for part, graph in zip(found, functions(found, run.sampler.noise_dim, run.sampler.noise), strict=True):
             data = convert(graph)
             difference = verify(graph, pt2_runner(data))
             (folder / f"{graph.name}.pt2").write_bytes(data)
             use = f"torch.export.load, then .module(): {graph.signature()}"
-            exported.append(Exported(f"{graph.name}.pt2", graph.purpose, difference, use))
+            exported.append(Exported(f"{graph.name}.pt2", graph.purpose, difference, use, graphs=(part.name,)))
         return exported
 
 

@@ -60,7 +60,7 @@ class TorchScriptExporter(Exporter):
                 difference = verify(graph, _runner(data))
                 (folder / f"{name}.ts").write_bytes(data)
                 use = f"torch.jit.load, libtorch: forward, {graph.signature()}"
-                exported.append(Exported(f"{name}.ts", graph.purpose, difference, use))
+                exported.append(Exported(f"{name}.ts", graph.purpose, difference, use, graphs=(name,)))
         return exported
 
 
@@ -119,7 +119,8 @@ def _write_generator(decoder: Graph, sampler: Graph, noise_dim: int, law: str, f
     _check_draw(loaded, sampler, noise_dim, law)
     (folder / "decoder.ts").write_bytes(data)
     use = "torch.jit.load, libtorch: decode(z), draw(n, seed), sample(n, seed)"
-    return Exported("decoder.ts", f"{decoder.purpose}, and sampling from a seed", difference, use)
+    purpose = f"{decoder.purpose}, and sampling from a seed"
+    return Exported("decoder.ts", purpose, difference, use, graphs=("decoder", "sampler"))
 
 
 def _trace(graph: Graph) -> torch.jit.ScriptModule:

@@ -91,7 +91,8 @@ class WebExporter(Exporter):
         return [Exported(name, _purpose(name), None, USE if name == "index.html" else "") for name in written]
 
 
-USE = "python -m http.server in this folder, then open the address it prints"
+# By default it prints the address 0.0.0.0, at which browsers allow neither threads nor WebGPU nor hashes.
+USE = "python -m http.server --bind 127.0.0.1 in this folder, then open the address it prints"
 
 
 def runtime_archive() -> Path:

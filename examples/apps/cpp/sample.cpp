@@ -2,8 +2,7 @@
 //
 //     sample EXPORTS N SEED OUT.ppm
 //
-// EXPORTS is a folder that `aerepr export --to torchscript` wrote for a model of images. Its golden pair is checked first;
-// then N samples of SEED are written side by side, in a grid as square as can be.
+// EXPORTS: what `aerepr export --to torchscript` wrote. Its golden pair is checked; then N samples of SEED, in one grid.
 #include <torch/script.h>
 
 #include <charconv>
@@ -53,6 +52,7 @@ int main(int argc, char** argv) try {
     throw std::runtime_error("there is a picture only of images with 1 or 3 channels: this model decodes something else");
 
   const torch::InferenceMode no_gradients;
+  const torch::jit::GraphOptimizerEnabledGuard as_written(false);  // first calls are not specialised, which is slow
   auto model = torch::jit::load(folder + "/decoder.ts");
   const auto sample = [&](int64_t count, int64_t of) { return model.get_method("sample")({count, of}).toTensor(); };
   const auto expected = torch::tensor(numbers(card, "golden", "output"));

@@ -15,9 +15,10 @@ from aerepr.builtin.exporters.web import MissingRuntime, WebExporter, WebSpec, r
 from aerepr.errors import ExportError
 from aerepr.export.card import read_card
 from aerepr.export.load import load_decoder
-from aerepr.export.write import export_run
+from aerepr.export.write import OURS, export_run
 from aerepr.model.view import View
 from aerepr.registry.registry import Registry
+from tests.environments import absent
 
 PAGE = {
     "index.html",
@@ -35,7 +36,7 @@ def archive() -> Path:
     try:
         return runtime_archive()
     except MissingRuntime as cause:
-        pytest.skip(str(cause))
+        absent(str(cause))
 
 
 @pytest.fixture
@@ -68,6 +69,7 @@ def program(path: Path, text: str) -> None:
 def test_files(archive: Path, image_run: View, tmp_path: Path):
     exported = WebExporter(WebSpec(name="web")).write(image_run, tmp_path)
     assert {item.file for item in exported} == PAGE | RUNTIME
+    assert all(OURS.fullmatch(item.file) for item in exported)
     assert {item.max_abs_diff for item in exported} == {None}
     assert all(item.purpose for item in exported)
     assert [item.file for item in exported if item.use] == ["index.html"]

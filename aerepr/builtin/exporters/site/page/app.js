@@ -33,13 +33,14 @@ function fail(error) {
 
 // Browsers give threads to isolated pages only. Where the server does not ask for that, a service worker does, after one reload.
 async function isolated() {
-  if (crossOriginIsolated || !navigator.serviceWorker || sessionStorage.getItem("isolation tried")) return false;
-  sessionStorage.setItem("isolation tried", "yes");
+  if (crossOriginIsolated || !navigator.serviceWorker) return false;
   try {
+    if (sessionStorage.getItem("isolation tried")) return false;
+    sessionStorage.setItem("isolation tried", "yes");
     await navigator.serviceWorker.register("isolate.js");
     await Promise.race([navigator.serviceWorker.ready, new Promise((_, reject) => setTimeout(reject, WORKER_MS))]);
   } catch {
-    return false; // a private window, say: one thread does
+    return false; // a private window, say, or site data is blocked: one thread does
   }
   location.reload();
   return true;
@@ -47,6 +48,7 @@ async function isolated() {
 
 async function start() {
   say("Loading the decoder …");
+  byId("insecure").hidden = isSecureContext;
   const answer = await fetch("card.json", { cache: "no-cache" });
   if (!answer.ok) throw new Error(`card.json: the server answers ${answer.status}. Serve the whole folder that was exported.`);
   card = await answer.json();
