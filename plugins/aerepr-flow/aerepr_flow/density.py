@@ -20,17 +20,20 @@ evidence bound are degenerate, so the default compares marginals:
     legacy_softmax       the released code's: densities of single dimensions (rule legacy_row_sum, D_k = 1), and the KL divergence
                          from a softmax of exp(log p) over the dimensions to one of exp(log q)
 
-What `marginal` bounds. Let the step be one-to-one on the codes, as it is where I + H is positive definite, and the rule `exact`: then
-q_t is the density of z_t, and each KL_t >= 0. So with kl at weight 1 or more, and in expectation:
+What `marginal` bounds, in expectation and with kl at weight 1 or more. Let the step be one-to-one, as it is where I + H is positive
+definite at every code (q_0 is positive at all of them: drawn codes can refute it, and never show it), and the rule `exact`: then q_t is
+the density of z_t, and each KL_t >= 0. So:
 
     for any weight w >= 0   distortion + kl + w sum_t KL_t  >=  -log p(x_0..x_T | k) of the model whose codes the flow moves,
-                            z_0 ~ p and z_t = z_{t-1} + grad u^k: at w = 0 it is its negative evidence bound, and what is added
-                            is not negative, as transport and initial are not
+                            z_0 ~ p and z_t = z_{t-1} + grad u^k: at w = 0 it is its negative evidence bound, whatever the rule and
+                            the step, and what is added is not negative, as transport and initial are not
     for w = 1               it is also >= -sum_t log of p_t's own p(x_t) = E_{z ~ p_t}[p(x_t | z)]: every frame's q_t(z_t | x_0) is
                             a posterior for a model of that frame alone
 
 E_x[KL_t] = I(x_0; z_t) + KL(E_x[q_t] || p_t), and a one-to-one step keeps the first: where the second vanishes, the codes' information is
-charged for 1 + w T times, by the first bound alone once. Neither holds for another rule, nor where a step folds space.
+charged for 1 + w T times, by the first bound alone once. With w > 0 neither is shown for another rule, nor where I + H is somewhere not
+positive definite, though the step may be one-to-one there, as with H = -2.5 I. Where k is inferred, the transformation's form `uniform`
+at weight 1 or more makes the first a bound of -log p(x_0..x_T), k summed out, on the same conditions; its other two forms bound nothing.
 
 Source: Song et al. 2023, "Flow Factorized Representation Learning", arXiv:2309.13167, its text and the authors' code; the bounds
 are ours.
@@ -69,15 +72,19 @@ def log_volume(rule: Rule, point: Point, weights_MB: Tensor, probes: Sequence[Te
         probes: vectors (B, D) of random signs, for `hutchinson`; without any, it takes the trace that they estimate.
     """
     if rule == "exact":
-        jacobian_BDD = mixed(point.hessian(), weights_MB)
-        jacobian_BDD = jacobian_BDD + torch.eye(jacobian_BDD.shape[-1], device=jacobian_BDD.device).to(jacobian_BDD)
-        log_B: Tensor = torch.linalg.slogdet(jacobian_BDD).logabsdet
+        log_B: Tensor = torch.linalg.slogdet(jacobian(point, weights_MB)).logabsdet
         return log_B
     if rule == "legacy_row_sum":
         return _log_magnitude(mixed(point.row_sums(), weights_MB))
     if rule == "hutchinson" and probes:
         return _log_magnitude(torch.stack([mixed(point.curvature(v_BD), weights_MB) for v_BD in probes]).mean(dim=0))
     return _log_magnitude(mixed(point.laplacian(), weights_MB))
+
+
+def jacobian(point: Point, weights_MB: Tensor) -> Tensor:
+    """I + H of a step at each code, symmetric: (B, D, D)."""
+    hessian_BDD = mixed(point.hessian(), weights_MB)
+    return hessian_BDD + torch.eye(hessian_BDD.shape[-1], device=hessian_BDD.device).to(hessian_BDD)
 
 
 def _log_magnitude(value: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ Shape letters: B batch, D latent dimensions, K transformations, T steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from aerepr_flow.objectives.flow import FlowObjective
 from aerepr_flow.walk import steps_along
 
 Way = Literal["sample", "represent"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 # Codes of the frames after the first, from an encoded batch and its first codes (B, D).
 Predict = Callable[[Step, Tensor], Iterable[Tensor]]
@@ -53,11 +54,12 @@ def first_codes(run: RunView, step: Step) -> dict[Way, Tensor]:
     return {"sample": posterior.draw(step.params_BDK, noise, "sample"), "represent": step.z_BD}
 
 
-def frame_codes(run: RunView, x_B: Tensor) -> Tensor:
-    """Codes of frames as the encoder sees them, without noise."""
-    params_BDK = run.model.encoder(x_B)
-    noise = params_BDK.new_zeros(len(params_BDK), *run.model.posterior.noise_shape)
-    return run.model.posterior.draw(params_BDK, noise, "represent")
+def frame_codes(run: RunView, step: Step, t: int) -> dict[Way, Tensor]:
+    """Codes of frame t as the encoder sees it (B, D): drawn, with noise of its own, and without noise."""
+    posterior = run.model.posterior
+    params_BDK = step.params_BDK if t == 0 else run.model.encoder(step.batch.x[:, t])
+    noise = step.noise(f"linear{t}", posterior.noise, posterior.noise_shape)
+    return {way: posterior.draw(params_BDK, noise, way) for way in WAYS}
 
 
 def decoded(run: RunView, z_BD: Tensor) -> Tensor:
@@ -100,30 +102,26 @@ def resting(step: Step, z_BD: Tensor) -> Iterator[Tensor]:
         yield z_BD
 
 
-def errors(
-    run: RunView, predicts: Mapping[str, Predict], count: int, ways: Iterable[Way]
-) -> dict[tuple[str, Way], Tensor]:
+def errors(run: RunView, predicts: Mapping[tuple[str, Way], Predict], count: int) -> dict[tuple[str, Way], Tensor]:
     """The equivariance error  E_k = mean over the sequences of k of  sum over t >= 1 and values of |Dec(z_t) - x_t|.
 
     Args:
-        predicts: by name. count: K. ways: which first codes.
+        predicts: by name, and by which first codes they start from. count: K.
 
     Returns:
-        By name and way, (K,) float64.
+        By the same, (K,) float64.
 
     Raises:
         DataError: no sequence asked about shows one of the transformations.
     """
-    wanted = tuple(ways)
-    sums = {(name, way): torch.zeros(count, dtype=torch.float64) for name in predicts for way in wanted}
+    sums = {key: torch.zeros(count, dtype=torch.float64) for key in predicts}
     shown_K = torch.zeros(count, dtype=torch.float64)
     for step in run.encoded():
         label_B, codes = labels(step), first_codes(run, step)
         shown_K += torch.bincount(label_B, minlength=count).cpu()
-        for way in wanted:
-            for name, predict in predicts.items():
-                error_B = _error(run, predict(step, codes[way]), step.batch.x)
-                sums[name, way].index_add_(0, label_B.cpu(), error_B.cpu().double())
+        for (name, way), predict in predicts.items():
+            error_B = _error(run, predict(step, codes[way]), step.batch.x)
+            sums[name, way].index_add_(0, label_B.cpu(), error_B.cpu().double())
     if not bool((shown_K > 0).all()):
         missing = run.info.labels[int(shown_K.argmin())]
         raise DataError(
@@ -153,8 +151,10 @@ def matched(run: RunView, objective: FlowObjective) -> list[int]:
         MissingExtra: scipy is not installed.
     """
     count = objective.flow.count
-    single = {str(index): by_label(objective, [index] * count) for index in range(count)}
-    found = errors(run, single, count, ["represent"])
+    single: dict[tuple[str, Way], Predict] = {
+        (str(index), "represent"): by_label(objective, [index] * count) for index in range(count)
+    }
+    found = errors(run, single, count)
     return assigned(np.stack([found[str(index), "represent"].numpy() for index in range(count)], axis=1))
 
 

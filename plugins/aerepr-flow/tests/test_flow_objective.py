@@ -241,14 +241,26 @@ def test_the_diffused_prior_solves_the_heat_equation() -> None:
 
 def test_what_the_loss_bounds() -> None:
     # One sequence, many draws of its first code: means are expectations. The likelihoods are sampled from the priors, by nothing that
-    # the objective computes.
+    # the objective computes. The model is fitted to the sequence, so that its codes say something of it; the flow stays as it is.
     system, count, k = system_of(), 4_000, 1
     objective, model = objective_of(system), system.model
-    rows, number = torch.arange(count), torch.tensor(3)
-    x = step_of().batch.x[:1].expand(count, -1, -1, -1, -1)
-    step = Step(
-        Batch(x, rows, None, torch.tensor(k).expand(count), True), StepNoise(0, number, rows), number, 60, "sample"
-    )
+
+    shown = step_of().batch.x[:1]
+
+    def step_at(at: int, count: int) -> Step:
+        rows, number = torch.arange(count), torch.tensor(at)
+        batch = Batch(shown.expand(count, -1, -1, -1, -1), rows, None, torch.tensor(k).expand(count), True)
+        return Step(batch, StepNoise(0, number, rows), number, 60, "sample")
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-2, fused=True)
+    objective.requires_grad_(False)
+    for at in range(200):
+        fitted = terms_of(system, step_at(at, 8))
+        optimizer.zero_grad()
+        (fitted["distortion"].raw + fitted["kl"].raw).backward()
+        optimizer.step()
+    step = step_at(1_000, count)
+    x = step.batch.x
     assert objective.divergence is not None
     assert objective.divergence.log_rate_K is not None
     rate = float(objective.divergence.log_rate_K[k].detach().exp())
@@ -260,8 +272,8 @@ def test_what_the_loss_bounds() -> None:
         for t in range(T + 1):
             if t:
                 point = networks.at(z_BD, networks.shift(torch.tensor([float(t)]).double()))
-                folded = torch.linalg.eigvalsh(torch.eye(D).double() + point.hessian()[0]).min() <= 0
-                assert not folded  # what the bounds ask for
+                bent = torch.linalg.eigvalsh(torch.eye(D).double() + point.hessian()[0]).min() <= 0
+                assert not bent  # what the bounds ask for
                 z_BD = z_BD + point.gradient_MBD[0]
             sequence_B += model.likelihood(model.decoder(z_BD)).log_prob(x[:, t])
             diffused_BD = math.sqrt(1 + 2 * rate * t) * start_BD
@@ -272,7 +284,10 @@ def test_what_the_loss_bounds() -> None:
     assert terms["step_divergence"] > 0
     assert all(value >= -float(sequence) for value in bound.values())
     assert bound[1] >= -float(frames)
-    # Near enough to be wrong if a term were missing.
+    # Without kl, or without the divergence, it would be none.
+    assert terms["distortion"] < -float(sequence)
+    assert bound[0] < -float(frames)
+    # Near enough to be wrong if a term were counted twice.
     assert bound[0] + float(sequence) < terms["kl"] + 1
     assert bound[1] + float(frames) < terms["kl"] + terms["step_divergence"] + 1
 
@@ -530,6 +545,11 @@ def test_conforms(example: dict[str, Any] | None) -> None:
 
 def test_given_transformations_conform() -> None:
     results = check_component("objective", "flow", Registry(), example={})
-    # What only inference reads changes nothing here.
     failed = [f"{result.check}: {result.message}" for result in results if result.failed]
-    assert [text for text in failed if not text.startswith("scheduled: writing the buffer t")] == []
+    # What only inference reads changes nothing here; the check ends there, so that the weights it would come to are looked at below.
+    assert failed == ["scheduled: writing the buffer temperature changes nothing: read it in every forward pass"]
+    system = system_of()
+    for name, term in (("transport", "transport"), ("initial", "initial"), ("divergence", "step_divergence")):
+        before = terms_of(system, step_of())[term].weighted
+        getattr(system.objective, f"{name}_weight").fill_(0.25)
+        assert_close(terms_of(system, step_of())[term].weighted, before / 4)

@@ -5,6 +5,7 @@ Shape letters: B batch, D latent dimensions, K transformations, T steps, S sampl
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import cache
@@ -17,7 +18,7 @@ import torch
 from aerepr_flow.metrics.equivariance_error import LinearMaps
 from aerepr_flow.metrics.sequence_log_likelihood import SequenceLogLikelihood, SequenceLogLikelihoodSpec
 from aerepr_flow.objectives.flow import FlowObjective
-from aerepr_flow.prediction import assigned, first_codes, frame_codes, labels
+from aerepr_flow.prediction import WAYS, assigned, first_codes, frame_codes, labels
 from numpy.testing import assert_allclose
 from PIL import Image
 from torch.nn import functional as F
@@ -195,7 +196,9 @@ def test_runs_without_a_flow_are_told_which_objective_has_one(trained: Callable[
             UsageError, match=f'traversal "flow" needs the objective "flow", and this run has "{objective}"'
         ):
             trained(name).traverse("flow")
-    with pytest.raises(UsageError, match='needs the objective "flow".*equivariance_error@static or @linear'):
+    with pytest.raises(
+        UsageError, match='needs the objective "flow".*equivariance_error@static, @linear or @linear_direct'
+    ):
         trained("still").evaluate(["equivariance_error"])
     with pytest.raises(UsageError, match='needs the objective "flow".*sequence_log_likelihood@static'):
         trained("still").evaluate(["sequence_log_likelihood"])
@@ -224,6 +227,31 @@ def test_the_command_carries_pictures_of_ones_own(trained: Callable[[str], Run],
         expected = labelled_rows([("rotation", np.moveaxis(run.decode(found["z"]), -1, 1))])
         assert_allclose(np.asarray(strip), expected, atol=1)
         assert np.ptp(expected, axis=1).max() > 100
+
+
+def test_pictures_rendered_of_another_data_set_are_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The chain of the README, of a run on one drawn data set and with pictures of another.
+    monkeypatch.chdir(tmp_path)
+    model = {"recipe": "Flow-small", "encoder": {"width": 4}, "decoder": {"width": 4}}
+    few = {f"{name}_hue": [0] for name in ("floor", "wall", "object")}
+    data = {
+        "name": "transform_sequences",
+        "source": {"name": "rooms", "size": 16},
+        "steps": 2,
+        "gallery": 1,
+        "subset": few,
+    }
+    tables = {"name": "r", "model": model, "data": data, "train": {"steps": 1, "batch_size": 4, "device": "cpu"}}
+    run = aerepr.load(train(spec_from_tables(tables), run=tmp_path / "run"))
+    render = "data render transform_sequences -n 4 --set source.name=sprites --set source.size=16 --out sprites.npz"
+    walk = "traverse run sprites.npz --key images --base 3 --traversal flow --out walk.npz"
+    for command in (render, walk):
+        done = CliRunner().invoke(app, command.split())
+        assert done.exit_code == 0, done.output
+    with np.load("sprites.npz") as found, np.load("walk.npz") as walked:
+        assert found["images"].shape == (4, 16, 16, 3)
+        assert_allclose(walked["z"][2], run.encode(found["images"][3:4])[0], atol=1e-5)
+        assert walked["labels"].tolist() == ["scale", "rotation", "hue"]
 
 
 @pytest.mark.parametrize(
@@ -302,33 +330,103 @@ def test_a_static_code_stays(trained: Callable[[str], Run]) -> None:
         assert found["equivariance_error.represent_rotation@static"] == pytest.approx(expected[1], rel=1e-4)
 
 
-def test_linear_maps_are_least_squares_of_the_other_half(trained: Callable[[str], Run]) -> None:
+@pytest.mark.parametrize("direct", [False, True])
+def test_linear_maps_are_least_squares_of_the_other_half(trained: Callable[[str], Run], direct: bool) -> None:
     run = judged(trained("still"))
     with torch.no_grad():
-        maps = LinearMaps(run, 2)
+        maps = LinearMaps(run, 2, direct)
         (step,) = run.encoded()
-        frames = torch.stack([step.z_BD, *(frame_codes(run, step.batch.x[:, t]) for t in range(1, STEPS + 1))])
+        frames = [frame_codes(run, step, t) for t in range(STEPS + 1)]
         z_BD = torch.randn(len(step.z_BD), 4, generator=torch.Generator().manual_seed(0))
-        found = list(maps.predict(step, z_BD))
+        found = {way: list(maps.along(way)(step, z_BD)) for way in WAYS}
     label_B, half_B = labels(step).numpy(), np.arange(len(z_BD)) % 2
-    assert len(found) == STEPS
-    for k in range(2):
-        for half in range(2):
+    means = np.stack([frame["represent"].double().numpy() for frame in frames])
+    assert_allclose(means[1], run.model.posterior.draw(run.model.encoder(step.batch.x[:, 1]), z_BD, "represent"))
+    for way in WAYS:
+        given = np.stack([frame[way].double().numpy() for frame in frames])
+        assert len(found[way]) == STEPS
+        for k, half in itertools.product(range(2), range(2)):
             fitted, scored = ((label_B == k) & (half_B == side) for side in (half, 1 - half))
-            before, after = (frames.double().numpy()[a:b, fitted].reshape(-1, 4) for a, b in ((0, -1), (1, None)))
-            A = np.linalg.lstsq(np.c_[before, np.ones(len(before))], after, rcond=None)[0]
-            moved = z_BD[torch.from_numpy(scored)].double().numpy()
-            for z in found:
-                moved = np.c_[moved, np.ones(len(moved))] @ A
-                assert_allclose(z[torch.from_numpy(scored)].numpy(), moved, rtol=1e-4, atol=1e-4)
+            start = moved = z_BD[torch.from_numpy(scored)].double().numpy()
+            for t in range(1, STEPS + 1):
+                times = [0] if direct else range(STEPS)
+                before = np.concatenate([given[s, fitted] for s in times])
+                after = np.concatenate([means[t if direct else s + 1, fitted] for s in times])
+                A = np.linalg.lstsq(np.c_[before, np.ones(len(before))], after, rcond=None)[0]
+                moved = np.c_[start if direct else moved, np.ones(len(moved))] @ A
+                assert_allclose(found[way][t - 1][torch.from_numpy(scored)].numpy(), moved, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("protocol", ["linear", "linear_direct"])
+def test_a_dimension_that_is_all_noise_does_not_spoil_linear_maps(trained: Callable[[str], Run], protocol: str) -> None:
+    # Its mean barely varies and its draws are N(mean, 1); the decoder ignores it, as one of a trained VAE does. What little it says
+    # of the frames is worth a weight of a thousand to maps of codes without noise.
+    run = aerepr.load(trained("still").path)
+    encoder, decoder = run.view.model.encoder, run.view.model.decoder
+    first = next(module for module in decoder.modules() if isinstance(module, torch.nn.Linear))
+
+    def collapsed(_: Any, given: Any, params_BDK: torch.Tensor) -> torch.Tensor:
+        params_BDK = params_BDK.clone()
+        params_BDK[:, :, 1] = -12.0
+        params_BDK[:, 3, 0] = 1e-3 * params_BDK[:, 0, 0].square()
+        params_BDK[:, 3, 1] = 0.0
+        return params_BDK
+
+    hook = encoder.register_forward_hook(collapsed)
+    try:
+        with torch.no_grad():
+            first.weight[:, 3] = 0
+            (step,) = judged(run).encoded()
+            assert step.posterior.variance[:, 3].min() == pytest.approx(1, abs=1e-3)
+            assert step.z_BD[:, 3].var() < 1e-6
+            assert step.posterior.variance[:, :3].max() < 1e-2
+            maps = LinearMaps(judged(run), 2, protocol == "linear_direct")
+            codes = first_codes(judged(run), step)
+            moved = {way: torch.stack(list(maps.along(way)(step, codes[way])))[..., :3] for way in WAYS}
+        found = run.evaluate([f"equivariance_error@{protocol}"], rows=None)
+    finally:
+        hook.remove()
+    assert (moved["sample"] - moved["represent"]).square().mean() < moved["represent"].var()
+    drawn, still = (found[f"equivariance_error.{way}@{protocol}"] for way in WAYS)
+    assert drawn == pytest.approx(still, rel=0.1)
 
 
 def test_linear_maps_have_keys_of_their_own_and_need_rows_enough(trained: Callable[[str], Run]) -> None:
-    found = trained("still").evaluate(["equivariance_error@linear"], rows=None)
-    names = {f"{way}{end}" for way in ("sample", "represent") for end in ("", "_scale", "_rotation")}
-    assert set(found) == {f"equivariance_error.{name}@linear" for name in names}
-    with pytest.raises(DataError, match="linear maps of 4 dimensions: found .* pairs of frames"):
-        trained("still").evaluate(["equivariance_error@linear"], rows=2)
+    names = {f"{way}{end}" for way in WAYS for end in ("", "_scale", "_rotation")}
+    for protocol, what in (("linear", "pairs of frames"), ("linear_direct", "sequences")):
+        found = trained("still").evaluate([f"equivariance_error@{protocol}"], rows=None)
+        assert set(found) == {f"equivariance_error.{name}@{protocol}" for name in names}
+        with pytest.raises(DataError, match=f"linear maps of 4 dimensions: found .* {what}"):
+            trained("still").evaluate([f"equivariance_error@{protocol}"], rows=2)
+
+
+def test_folds_are_counted_by_step_and_transformation(trained: Callable[[str], Run]) -> None:
+    run = aerepr.load(trained("flow").path)
+    assert set(run.evaluate(["equivariance_error"], rows=None).items()) >= {
+        (f"equivariance_error.folded_{name}", 0.0) for name in ("scale", "rotation")
+    }
+    flow, view = objective_of(run).flow, judged(run)
+    with torch.no_grad():
+        for parameter in (flow.potential.code_KDD, flow.potential.joint_KDD, flow.potential.height_KD):
+            parameter.mul_(2.5)
+    found = run.evaluate(["equivariance_error"], rows=None)
+    bent, seen = [0, 0], [0, 0]
+    with torch.no_grad():
+        (step,) = view.encoded()
+    for z_D, k in zip(first_codes(view, step)["sample"], labels(step).tolist(), strict=True):
+        for t in range(1, STEPS + 1):
+
+            def potential(z_D: torch.Tensor, t: int = t, k: int = k) -> torch.Tensor:
+                networks = flow.potential.networks()
+                return networks.value(z_D[None], networks.shift(torch.tensor([float(t)])))[k, 0]
+
+            hessian_DD = torch.autograd.functional.hessian(potential, z_D)
+            bent[k] += int(torch.linalg.eigvalsh(torch.eye(4) + hessian_DD)[0] <= 0)
+            seen[k] += 1
+            z_D = z_D + torch.autograd.functional.jacobian(potential, z_D)
+    assert 0 < sum(bent) < sum(seen)
+    for k, name in enumerate(("scale", "rotation")):
+        assert found[f"equivariance_error.folded_{name}"] == pytest.approx(bent[k] / seen[k])
 
 
 def test_potentials_learned_without_labels_are_matched_by_least_total_error() -> None:
@@ -478,12 +576,25 @@ def test_a_single_frame_is_drawn_from_all(trained: Callable[[str], Run]) -> None
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_study_files_are_valid(path: Path, tmp_path: Path) -> None:
+def test_study_files_are_valid(path: Path) -> None:
     plan = read_plan(path)
     assert len(plan.runs) >= 4
-    frames = 9 if path.stem == "mnist" else 8
-    size, names = (28, ("scale", "rotation", "hue")) if path.stem == "mnist" else (32, ("floor_hue", "scale"))
-    info = DataInfo(DataShape.image(3, size, size), train_size=1000, labels=names, frames=frames)
-    for run in plan.runs:
-        if run.levels["seed"] == "0":
-            assert check(run.spec, info).problems == []
+    digits = path.stem.startswith("mnist")
+    T = plan.runs[0].spec.data.steps  # type: ignore[attr-defined]
+    size, names = (28, ("scale", "rotation", "hue")) if digits else (32, ("floor_hue", "scale"))
+    info = DataInfo(DataShape.image(3, size, size), train_size=1000, labels=names, frames=T + 1)
+    specs = {run.levels["motion"]: run.spec for run in plan.runs if run.levels["seed"] == "0"}
+    for spec in specs.values():
+        assert check(spec, info).problems == []
+    assert [regularizer.weight for regularizer in specs["none"].model.regularizers] == [1.0]
+    steps = {motion: spec.train.total_steps for motion, spec in specs.items()}
+    assert steps["none"] == steps["flow"]
+    if path.stem == "mnist_published":
+        assert (steps["flow"], specs["released"].model.objective.divergence) == (90_000, "legacy_softmax")  # type: ignore[attr-defined]
+        return
+    # "matched" is charged for a code as the flow is, (1 + w T) times for T + 1 frames, and has as many seconds: four times the steps.
+    (kl,) = specs["matched"].model.regularizers
+    w = specs["flow"].model.objective.divergence_weight  # type: ignore[attr-defined]
+    assert w == pytest.approx(1 / T, rel=1e-4)
+    assert kl.weight == pytest.approx((1 + w * T) / (T + 1), rel=1e-3)
+    assert steps["matched"] == pytest.approx(4 * steps["flow"], rel=0.05)
