@@ -268,24 +268,6 @@ def short_spec(environment, plugin):
     return path
 
 
-@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
-def test_a_plugin_alone_loads_and_trains(plugin, built, plugin_wheels, tmp_path):
-    one = Environment(tmp_path, built[1], plugin_wheels[plugin.name])
-    listed = one.json("plugins", "list")
-    assert {row["package"] for row in listed["components"]} == {"aerepr", plugin.name}
-    rows = [row for row in listed["components"] if row["package"] == plugin.name]
-    assert all(row["summary"] and not row["problem"] for row in rows)  # read from the registry.toml inside the wheel
-    # Its own tests hold it against every check; here, that each component's file is in the wheel and needs nothing else.
-    code = "import sys; from aerepr.registry.registry import Registry; found = Registry(); print(sorted(e.name for kind in "
-    code += "sys.argv[2:] for e in found.entries(kind) if e.package == sys.argv[1] and found.load(kind, e.name).Spec))"
-    loaded = run([one.python, "-c", code, plugin.name, *sorted({row["kind"] for row in rows})], one.work).stdout
-    assert loaded.strip() == str(sorted(row["name"] for row in rows))
-    done = one.json("train", short_spec(one, plugin))
-    assert done["state"] == "done"
-    env = json.loads((one.work / done["run"] / "env.json").read_text(encoding="utf-8"))
-    assert plugin.name in env["packages"]
-
-
 @pytest.mark.skipif(not PLUGINS, reason="there is no package in plugins/")
 def test_all_together_claim_no_name_twice(built, plugin_wheels, tmp_path):
     every = Environment(tmp_path, *built[1:], *plugin_wheels.values())
@@ -308,6 +290,25 @@ def test_the_core_alone_trains_samples_and_exports(core):
     core.aerepr("sample", trained, "-n", "4", "--out", "four.png")
     assert (core.work / "four.png").is_file()
     assert max(core.json("export", trained, "--to", "torchscript,onnx")["max_abs_diff"].values()) <= 1e-5
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_a_plugin_alone_loads_and_trains(plugin, built, plugin_wheels, tmp_path):
+    one = Environment(tmp_path, built[1], plugin_wheels[plugin.name])
+    listed = one.json("plugins", "list")
+    assert {row["package"] for row in listed["components"]} == {"aerepr", plugin.name}
+    rows = [row for row in listed["components"] if row["package"] == plugin.name]
+    assert all(row["summary"] and not row["problem"] for row in rows)  # read from the registry.toml inside the wheel
+    # Its own tests hold it against every check; here, that each component's file is in the wheel and needs nothing else.
+    code = "import sys; from aerepr.registry.registry import Registry; found = Registry(); print(sorted(e.name for kind in "
+    code += "sys.argv[2:] for e in found.entries(kind) if e.package == sys.argv[1] and found.load(kind, e.name).Spec))"
+    loaded = run([one.python, "-c", code, plugin.name, *sorted({row["kind"] for row in rows})], one.work).stdout
+    assert loaded.strip() == str(sorted(row["name"] for row in rows))
+    done = one.json("train", short_spec(one, plugin))
+    assert done["state"] == "done"
+    env = json.loads((one.work / done["run"] / "env.json").read_text(encoding="utf-8"))
+    assert plugin.name in env["packages"]
 
 
 @pytest.mark.full
