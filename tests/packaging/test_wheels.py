@@ -268,6 +268,13 @@ def short_spec(environment, plugin):
     return path
 
 
+def test_plugin_wheels_carry_their_licence(plugin_wheels):
+    for wheel in plugin_wheels.values():
+        assert [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/licenses/LICENSE")], (
+            wheel
+        )
+
+
 @pytest.mark.skipif(not PLUGINS, reason="there is no package in plugins/")
 def test_all_together_claim_no_name_twice(built, plugin_wheels, tmp_path):
     every = Environment(tmp_path, *built[1:], *plugin_wheels.values())
@@ -334,4 +341,5 @@ def test_a_plugins_own_tests_pass_on_its_wheel(plugin, built, plugin_wheels, tmp
 def test_all_together_train(built, plugin_wheels, tmp_path):
     every = Environment(tmp_path, *built[1:], *plugin_wheels.values())
     for plugin in PLUGINS:
+        assert not [row for row in every.json("plugins", "check", plugin.name) if not (row["passed"] or row["skipped"])]
         assert every.json("train", short_spec(every, plugin))["state"] == "done"

@@ -40,6 +40,7 @@ from aerepr.spec.read import spec_from_tables
 from aerepr.spec.run import RunSpec
 from aerepr.spec.write import to_toml
 from aerepr.study.plan import read_plan
+from aerepr.study.record import records
 from aerepr.workflows import study as study_workflow
 from aerepr.workflows.assemble import check_spec, open_source
 from aerepr.workflows.evaluate import evaluate
@@ -234,24 +235,41 @@ def test_a_gaussian_model_is_told_which_posteriors_have_a_gap(trained: Callable[
         train(spec, run=run.path.parent / "never")
 
 
-def test_a_study_is_ranked_by_the_gap_lowest_first(tmp_path: Path) -> None:
-    base = tables("D-VAE")
-    spec = {key: value for key, value in base.items() if key != "name"}
+@pytest.mark.parametrize(
+    "names", [["grid"], pytest.param(["grid", "normal"], marks=pytest.mark.full)], ids=["grids", "both"]
+)
+def test_a_study_is_ranked_by_the_gap_lowest_first(tmp_path: Path, names: list[str]) -> None:
+    asked = ["straight_through_gap", "rate", "mig", "modularity", "active_units"]
+    base, models = tables("D-VAE"), {"grid": tables("D-VAE")["model"], "normal": tables("D-VAE-gaussian")["model"]}
+    spec = {key: value for key, value in base.items() if key not in ("name", "model")}
     path = tmp_path / "study.toml"
     study = {
         "name": "gaps",
         "spec": spec,
-        "axes": {"seed": [0, 1]},
-        "evaluate": [{"metrics": ["straight_through_gap", "reconstruction"], "split": "test"}],
+        "axes": {"seed": [0, 1], "model": {name: {"model": models[name]} for name in names}},
+        "evaluate": [
+            {"metrics": [*asked, "reconstruction"], "split": "test"},
+            {"id": "again", "metrics": ["straight_through_gap"], "rows": 40, "seed": 1},
+        ],
     }
     path.write_text(to_toml(study), encoding="utf-8")
     study_workflow.run(path, runs=tmp_path)
+    found = records(tmp_path / "gaps").records
+    assert [record.state for record in found] == ["done"] * 2 * len(names)
+    for record in found:
+        assert record.metrics.keys() >= {"mig.score", "modularity.score", "active_units.count"}
+        if record.levels["model"] == "grid":
+            assert 0 <= record.metrics["rate.total"] <= 4 * np.log(POSITIONS)
+            assert record.metrics["again/straight_through_gap.score"] != record.metrics["straight_through_gap.score"]
 
     def order(by: str, *more: str) -> list[float]:
         asked = ["study", "rank", "gaps", "--by", by, "--json", "--runs", str(tmp_path), *more]
         done = CliRunner().invoke(app, asked)
         assert done.exit_code == 0, done.output
-        (group,) = json.loads(done.stdout)["groups"]
+        answer = json.loads(done.stdout)
+        (group,) = answer["groups"]
+        unranked = [(item["levels"]["model"], "straight_through_gap" in item["reason"]) for item in answer["unranked"]]
+        assert unranked == ([("normal", True)] * 2 if by == "straight_through_gap" and "normal" in names else [])
         return [next(iter(run["metrics"].values())) for run in group["runs"]]
 
     gaps = order("straight_through_gap")
@@ -324,6 +342,9 @@ SHIPPED = {
     "sprites": ({"grid", "normal"}, SEEDS[:3]),
     "published": ({"grid", "normal"}, SEEDS),
 }
+# Of the KL: a distortion over a quarter of the values weighs as much against a quarter of it. Steps, batch, pixels.
+WEIGHTS = {"rooms": 0.25, "sprites": 0.25, "published": 1.0}
+SIZES = {"rooms": (8_000, 64, 32), "sprites": (8_000, 64, 32), "published": (300_000, 64, 64)}
 
 
 def test_every_study_file_is_pinned() -> None:
@@ -342,15 +363,26 @@ def test_studies_hold_the_runs_that_the_claims_are_about(name: str) -> None:
         scales = [item for item in spec.train.schedules if item.target == "model.posterior.noise_scale"]
         # Schedules replace the recipe's: a study that gives others must repeat this one.
         assert [(item.from_, item.to) for item in scales] == ([] if level == "normal" else [(0.5, 2.0)])
+        assert [(item.name, item.weight) for item in spec.model.regularizers] == [("kl", WEIGHTS[name])]
+        assert (spec.train.steps, spec.train.batch_size, spec.data.size) == SIZES[name]
+        assert (spec.model.encoder.width, spec.model.decoder.width) == (
+            (16, 16) if level == "grid-narrow" else (32, 32)
+        )
+        rates = [(s.kind, s.from_, s.to) for s in spec.train.schedules if s.target == "train.optimizer.lr"]
+        assert rates == ([] if name == "published" else [("cosine", 5e-4, 1e-5)])
+        assert spec.train.optimizer.lr == (1e-4 if name == "published" else 5e-4)
     twins = [firsts[level].model_dump(exclude={"name"}) for level in ("grid", "normal")]
     for twin in twins:
         for key in ("recipe", "posterior", "prior"):
             del twin["model"][key]
         twin["train"]["schedules"] = [s for s in twin["train"]["schedules"] if "noise_scale" not in s["target"]]
     assert twins[0] == twins[1]
+    assert [item.id for item in plan.evaluate] == ([None, "again"] if name == "rooms" else [None])
     for item in plan.evaluate:
+        assert (item.split, item.rows) == ("test", 15_000)
         asked = metric_specs(registry, [], item.metrics, item.settings, item.seed)
-        assert {"straight_through_gap", "mig", "dci", "reconstruction"} <= set(asked)
+        if item.id is None:
+            assert {"straight_through_gap", "rate", "mig", "dci", "reconstruction"} <= set(asked)
         for metric in asked:
             lacking = {
                 level
@@ -361,8 +393,9 @@ def test_studies_hold_the_runs_that_the_claims_are_about(name: str) -> None:
             assert lacking == ({"normal"} if metric == "straight_through_gap" else set())
 
 
-def test_one_run_of_each_level_passes_check() -> None:
-    registry, plan = Registry(), read_plan(FOLDER / "examples" / "rooms.toml")
+@pytest.mark.parametrize("name", SHIPPED)
+def test_one_run_of_each_level_passes_check(name: str) -> None:
+    registry, plan = Registry(), read_plan(FOLDER / "examples" / f"{name}.toml")
     source = open_source(plan.runs[0].spec.data, plan.folder, registry)
     for run in {run.levels["model"]: run for run in plan.runs}.values():
         assert check_spec(run.spec, source, registry, run.label).problems == []
