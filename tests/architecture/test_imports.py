@@ -7,7 +7,9 @@ count like any other.
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +207,35 @@ def test_plugins_import_what_built_in_components_may(package):
         parts = path.relative_to(package.parent).parent.parts
         for item in imports(path.read_text(encoding="utf-8"), ".".join(parts)):
             assert item.room is None or item.room in allowed, f"{path.name}:{item.line}: {item.module}"
+
+
+# A package's name where it is imported, if that is not its name where it is installed.
+INSTALLED_AS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+
+
+def needed(folder: Path, *extras: str) -> set[str]:
+    """The packages that installing what `folder` holds brings along, or those of some extras alone."""
+    table = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    texts = (
+        [text for name in extras for text in table["optional-dependencies"][name]] if extras else table["dependencies"]
+    )
+    return {re.split(r"[^\w.-]", text, maxsplit=1)[0].lower() for text in texts}
+
+
+@pytest.mark.parametrize("package", PLUGINS, ids=lambda path: path.name)
+def test_plugins_import_what_installing_them_brings(package):
+    # torch, numpy and the like come with aerepr; scipy is here for the tests, so that nothing else would miss it.
+    brought = needed(ROOT) | needed(package.parent) | {package.name}
+    optional = needed(ROOT, "metrics", "data")
+    missing = []
+    for path in package.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        for item in imports(source, package.name):
+            name = INSTALLED_AS.get(item.outside, item.outside)
+            told = name in optional and not item.at_once and "MissingExtra(" in source
+            if name is not None and name not in brought and not told:
+                missing.append(f"{path.relative_to(package)}:{item.line}: {name}")
+    assert missing == []
 
 
 @pytest.mark.parametrize(
