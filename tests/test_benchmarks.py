@@ -309,6 +309,19 @@ def test_reproduction_reads_the_study_and_draws_it(tmp_path: Path, monkeypatch: 
     # Real, reconstructed, hybrid and fitted; and prior samples of the VAE.
     cell = 16 * study.SCALE + 2
     assert sizes["reproduction-samples.png"][0] == (4 + 5) * cell + 2 * (2 + 12)
+    # The same study, by samplers.py: banks of two sizes and what they are made of.
+    compared = script("samplers", monkeypatch)
+    compared.main(["--judges", "judge", "--rows", "60", "--draws", "2", "--out", "out"])
+    figures = json.loads(Path("out/samplers.json").read_text())
+    sae, vae = (figures["recipes"][recipe]["0"]["judge"] for recipe in ("SAE-6", "VAE"))
+    assert set(vae) == {"floor", *compared.MADE}
+    assert set(sae) == set(vae) - {"prior"}
+    drawn = {name: len(set(values)) for name, values in vae.items()}
+    assert drawn == {"floor": 1, "reconstruction": 1} | dict.fromkeys(compared.MADE[1:], 2)
+    text = Path("out/samplers.md").read_text()
+    nearer = "1" if np.mean(vae["hybrid, all"]) < np.mean(vae["prior"]) else "0"
+    assert f"- hybrid, all nearer than prior, in seeds: VAE {nearer} of 1\n" in text
+    assert len([line for line in text.splitlines() if line.startswith("| SAE-6 | ") and line.endswith(" | - |")]) == 1
 
 
 def test_position_is_where_the_importance_is(monkeypatch: pytest.MonkeyPatch) -> None:
