@@ -28,11 +28,10 @@ from statistics import fmean, median, stdev
 from typing import Any, Literal
 
 import numpy as np
+from standing import standing
 
-from aerepr.errors import AereprError
-from aerepr.study.folder import find
 from aerepr.study.rank import LEAST, RESAMPLES, Array, Rho, average_ranks, correlate
-from aerepr.study.record import Record, Study, records
+from aerepr.study.record import Record, Study
 
 STUDIES = ("discrete-rooms", "discrete-sprites", "discrete-published")
 GRID, NORMAL = "grid", "normal"
@@ -281,9 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept: dict[str, Any] = {}
     parts = []
     for name in STUDIES:
-        try:
-            study = records(find(options.runs, name).path)
-        except AereprError:
+        study = standing(options.runs, name)
+        if study is None:
             parts.append(f"## {name}\n\nNot run.\n")
             continue
         kept[name], text = shown(study)

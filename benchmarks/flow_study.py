@@ -35,13 +35,13 @@ import torch
 from aerepr_flow.metrics.equivariance_error import LinearMaps
 from aerepr_flow.prediction import Predict, by_label, decoded
 from aerepr_flow.walk import flow_objective
+from standing import standing
 
 import aerepr
-from aerepr.errors import AereprError
 from aerepr.evaluation.evaluate import Judged, over
 from aerepr.sampling.pictures import labelled_rows, save_png
 from aerepr.study.folder import StudyFolder, find
-from aerepr.study.record import Record, Study, records
+from aerepr.study.record import Record, Study
 from aerepr.workflows.assemble import run_source
 from aerepr.workflows.load import Run
 
@@ -380,14 +380,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept: dict[str, Any] = {}
     parts = []
     for name in STUDIES:
-        try:
-            place = find(options.runs, name)
-            study = records(place.path)
-        except AereprError:
+        study = standing(options.runs, name)
+        if study is None:
             parts.append(f"## {name}\n\nNot run.\n")
             continue
         pictures.mkdir(parents=True, exist_ok=True)
-        kept[name], text = shown(place, study, pictures)
+        kept[name], text = shown(find(options.runs, name), study, pictures)
         parts.append(text)
     if not kept:
         raise SystemExit(f"{options.runs}: none of {', '.join(STUDIES)} is here: aerepr study run first")

@@ -10,6 +10,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from aerepr_decomposition.decoders.dcgan import DCGANDecoder, DCGANDecoderSpec
@@ -18,6 +19,7 @@ from aerepr_decomposition.encoders.conv_fc import ConvFC, ConvFCSpec
 from aerepr_decomposition.encoders.dcgan import DCGANEncoder, DCGANEncoderSpec
 from torch import nn
 
+import aerepr
 from aerepr.errors import ShapeError
 from aerepr.kinds.dataset import DataInfo
 from aerepr.kinds.layout import LatentLayout
@@ -261,6 +263,41 @@ def test_any_base_model_takes_any_of_the_priors(base: str, prior: dict[str, Any]
         assert set(found.values()) == {"looks at single dimensions, and posterior or prior is not factorised"}
     else:
         assert found == {}
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        {"name": "student_t"},
+        pytest.param({"name": "sparse_mixture"}, marks=pytest.mark.full),
+        pytest.param({"name": "anisotropic_gaussian", "spectrum": "equal", "learned": True}, marks=pytest.mark.full),
+        pytest.param(
+            {"name": "gaussian_mixture", "means": [[-1.0] * 12, [1.0] * 12], "learned": True}, marks=pytest.mark.full
+        ),
+    ],
+    ids=lambda prior: prior["name"],
+)
+def test_a_ladder_trains_with_any_of_the_priors(prior: dict[str, Any], tmp_path: Path) -> None:
+    narrow = {"encoder": {"width": 8}, "decoder": {"width": 8}}
+    few = {"floor_hue": [0], "scale": [7], "orientation": [7]}
+    tables = {
+        "model": {"recipe": "VLAE-4", "prior": prior, **narrow},
+        "data": {"name": "rooms", "size": 16, "gallery": 4, "subset": few},
+        "train": {"steps": 2, "batch_size": 8, "device": "cpu"}
+        | {"log_every": 1, "validate_every": 2, "checkpoint_every": 2},
+    }
+    run = aerepr.load(train(spec_from_tables(tables), run=tmp_path / "run"))
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    key = "loss/kl" if prior["name"] == "anisotropic_gaussian" else "loss/kl_mc"
+    assert len([line for line in lines if key in line]) >= 2
+    assert all(math.isfinite(value) for line in lines for value in line.values() if isinstance(value, float))
+    # What the prior learns starts at nothing.
+    learned = list(run.view.model.prior.parameters())
+    assert len(learned) == prior.get("learned", False)
+    for parameter in learned:
+        assert parameter.abs().max() > 0
+    assert [variable.stop - variable.start for variable in run.layout] == [3, 3, 3, 3]
+    assert np.isfinite(run.sample(3, sampler="prior")).all()
 
 
 # The package.

@@ -19,6 +19,8 @@ import torch
 import aerepr
 from aerepr.conformance.run import CHECKS, check_component
 from aerepr.export.load import load_decoder
+from aerepr.kinds.sampler import Sampler
+from aerepr.layers.noise import sample_noise
 from aerepr.registry.registry import Registry
 from aerepr.rundir import tensors
 from aerepr.spec.read import spec_from_tables
@@ -107,6 +109,21 @@ def test_priors_train_sample_and_traverse(prior: str, trained: Callable[..., Run
         assert np.isfinite(run.sample(3, sampler=sampler)).all()
     for row in run.traverse("dimensions"):
         assert np.isfinite(row.values).all()
+    for sampler in (found for name, found in run.view.samplers().items() if name.startswith("hybrid")):
+        require_of_bank(sampler(sample_noise(50, sampler.noise_dim, 1, sampler.noise)).numpy(), sampler, run)
+
+
+def require_of_bank(z_ND: np.ndarray, sampler: Sampler, run: Run) -> None:
+    """Hybrid codes are of stored ones, piece by piece, and not all pieces of one code are of one other."""
+    bank_SD, count = sampler.bank_SD.numpy(), int(sampler.count)
+    assert {tuple(code) for code in bank_SD[:count].tolist()} <= {tuple(code) for code in run.codes.tolist()}
+    for unit in range(sampler.noise_dim):
+        piece = sampler.unit_D.numpy() == unit
+        stored = {tuple(code) for code in bank_SD[:count, piece].tolist()}
+        assert len(stored) > 1
+        assert {tuple(code) for code in z_ND[:, piece].tolist()} <= stored
+    if sampler.noise_dim > 1:
+        assert not {tuple(code) for code in z_ND.tolist()} <= {tuple(code) for code in bank_SD.tolist()}
 
 
 def test_what_a_prior_learns_is_learned_and_kept(trained: Callable[..., Run]) -> None:
@@ -165,6 +182,24 @@ def test_the_prior_s_sampler_is_exported(
     images = [load_decoder(tmp_path / "e", trust=True, format=form).sample(5, seed=3) for form in formats]
     for other in images[1:]:
         np.testing.assert_allclose(other, images[0], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("parts", [["sampler"], pytest.param(["decoder", "sampler"], marks=pytest.mark.full)])
+def test_hybrid_sampling_of_a_student_t_run_is_exported(
+    parts: list[str], trained: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = trained("student_t")
+    found = run.export("onnx", out=tmp_path / "e", parts=parts, sampler="hybrid")
+    assert max(found["max_abs_diff"].values()) <= 1e-5
+    decoder = load_decoder(tmp_path / "e", format="onnx")
+    sampler = run.view.samplers()["hybrid_variable"]
+    z_ND = decoder.draw(50, 1)
+    require_of_bank(z_ND, sampler, run)
+    np.testing.assert_array_equal(z_ND, sampler(sample_noise(50, sampler.noise_dim, 1, sampler.noise)).numpy())
+    if "decoder" in parts:
+        # The run's images have channels last.
+        expected = np.moveaxis(run.sample(5, 1, sampler="hybrid"), -1, 1)
+        np.testing.assert_allclose(decoder.sample(5, 1), expected, rtol=0, atol=2e-5)
 
 
 def test_terms_of_the_batch_see_the_whole_batch_on_two_processes(tmp_path: Path) -> None:
