@@ -10,8 +10,8 @@ they have too seldom, no recombination brings back, and the Frechet distance cou
 - **hybrid, all**: hybrid samples from a bank of all codes that the run kept.
 - **independent**: a Gaussian of the same means and variances, without covariance, as hybrid samples have none between variables.
 
-Five banks of 128 for each run, and as many draws of everything else, whose means are compared. Each judge compares 4,000 samples with
-4,000 test images; `floor` is the distance of 4,000 other test images.
+Five banks of 128 for each run, and as many draws of everything else, whose means are compared. Each judge compares 2,000 samples with
+2,000 test images; `floor` is the distance of 2,000 other test images.
 
 Writes samplers.json and .md into DIR. Shape letters: N images, D latent dimensions.
 """
@@ -37,7 +37,7 @@ from aerepr.study.folder import find
 from aerepr.study.record import Record, records
 from aerepr.workflows.load import Run
 
-ROWS, DRAWS, BANK = 4000, 5, 128
+ROWS, DRAWS, BANK = 2000, 5, 128
 
 # In the order of the table. "prior" is left out where a model was not trained towards one.
 MADE = ("reconstruction", "bank alone", "hybrid", "hybrid, all", "independent", "gaussian", "prior")
