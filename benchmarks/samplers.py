@@ -27,12 +27,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from reproduction import channels_last, quality, recipe_of, spread, test_rows
+from reproduction import quality, recipe_of, spread, test_rows
 
 import aerepr
 from aerepr.errors import AereprError
 from aerepr.layers.frechet import Moments, frechet_distance
-from aerepr.sampling.component import component_spec
 from aerepr.study.folder import find
 from aerepr.study.record import Record, records
 from aerepr.workflows.load import Run
@@ -63,17 +62,11 @@ def samplers(run: Run) -> dict[str, Draw]:
         bank_ND = codes_ND[random.choice(len(codes_ND), BANK, replace=False)]
         return run.decode(bank_ND[random.integers(BANK, size=count)])
 
-    def hybrid(count: int, seed: int) -> np.ndarray:
-        # The bank's own seed, which `Run.sample` has no word for: its `seed` is that of the draw.
-        settings = {"size": BANK, "seed": seed}
-        sampler = run.view.fitted(component_spec(run.registry, "sampler", "hybrid", settings))
-        return np.concatenate([channels_last(x.numpy()) for x in run.view.draw(sampler, count, seed)])
-
     made: dict[str, Draw] = {
         "bank alone": bank_alone,
-        "hybrid": hybrid,
-        "hybrid, all": lambda count, seed: run.sample(count, seed, "hybrid", size=len(codes_ND)),
-        "independent": lambda count, seed: run.sample(count, seed, "gaussian", diagonal=True),
+        "hybrid": lambda count, seed: run.sample(count, seed, "hybrid", {"size": BANK, "seed": seed}),
+        "hybrid, all": lambda count, seed: run.sample(count, seed, "hybrid", {"size": len(codes_ND)}),
+        "independent": lambda count, seed: run.sample(count, seed, "gaussian", {"diagonal": True}),
         "gaussian": lambda count, seed: run.sample(count, seed, "gaussian"),
     }
     if run.view.trained_to_prior:

@@ -111,19 +111,21 @@ class Run:
         """
         return self.decode(self.encode(x))
 
-    def sample(self, n: int = 64, seed: int = 0, sampler: str | None = None, **settings: Any) -> Floats:
+    def sample(
+        self, n: int = 64, seed: int = 0, sampler: str | None = None, settings: Mapping[str, Any] | None = None
+    ) -> Floats:
         """New examples; the same arguments give the same ones, and the first k of n are those of k.
 
         Args:
             sampler: left out: the run's own; another is fitted to the run's codes.
-            settings: fields of the sampler's table.
+            settings: fields of the sampler's table, such as {"size": 1000, "seed": 1} for another bank of "hybrid".
 
         Raises:
             UsageError: n or seed out of range, or a prior the model was not trained towards.
             UnknownComponent: no sampler of that name. SpecError: a setting is wrong.
         """
         sample.check_draw(n, seed)
-        _, chosen = sample.choose_sampler(self.view, sampler, settings, self.registry)
+        _, chosen = sample.choose_sampler(self.view, sampler, settings or {}, self.registry)
         return as_arrays(sample.draw(self.view, n, seed, chosen).values, self.view.info.shape)
 
     def traverse(

@@ -74,7 +74,10 @@ def test_samples(run):
     assert_array_equal(run.sample(4, 1), run.sample(4, 1))
     assert_allclose(run.sample(2, 1), run.sample(4, 1)[:2], atol=1e-6)
     assert run.sample().shape == (64, 16, 16, 1)
-    assert not np.array_equal(run.sample(4, 1), run.sample(4, 1, "hybrid", unit="dimension"))
+    assert not np.array_equal(run.sample(4, 1), run.sample(4, 1, "hybrid", {"unit": "dimension"}))
+    # The seed of the bank is not that of the draw.
+    banks = [run.sample(4, 1, "hybrid", {"size": 4, "seed": seed}) for seed in (0, 1)]
+    assert not np.array_equal(*banks)
 
 
 def test_traversals(run):

@@ -280,7 +280,9 @@ def test_an_export_can_be_loaded(run):
     decoder = load_decoder(run / "exports", trust=True, format="torchscript")
     assert decoder.card.sampler.name == "gaussian"
     assert_allclose(
-        decoder.sample(3).transpose(0, 2, 3, 1), load(run).sample(3, sampler="gaussian", diagonal=True), atol=1e-5
+        decoder.sample(3).transpose(0, 2, 3, 1),
+        load(run).sample(3, sampler="gaussian", settings={"diagonal": True}),
+        atol=1e-5,
     )
 
 
