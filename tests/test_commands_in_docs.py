@@ -65,7 +65,7 @@ SHORTER = {
 
 SHELL = ("console", "bash", "sh")
 # What is installed all the same, in an environment of the document's own: the reader's package, in the folder they are in.
-INSTALLED = ("pip install -e .",)
+INSTALLED = ('pip install -e ".[dev]"',)
 
 KNOWN = (*SHELL, "python", "toml", "text", "")  # text and "" are only shown
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<language>[\w+-]*)")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from aerepr.cli import output, transfer
-from aerepr.cli.options import Json, Out, Seed, Sets
+from aerepr.cli.options import Json, Seed, Sets, Settings
 from aerepr.cli.progress import Work
 
 Published = Annotated[str, typer.Argument(metavar="NAME", help="A published data set, such as mnist or shapes3d.")]
@@ -78,7 +78,9 @@ def verify(name: Published, as_json: Json = False) -> None:
 
 def inspect(
     subject: Annotated[str, typer.Argument(metavar="SPEC|NAME", help="A TOML spec file, or the name of a data set.")],
-    out: Out = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write a picture of examples, .png.")
+    ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Examples in the picture.")] = 64,
     seed: Seed = 0,
     sets: Sets = None,
@@ -100,7 +102,7 @@ def render(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write: .npz, .h5 or .png.")],
     n: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1000,
     seed: Seed = 0,
-    sets: Sets = None,
+    sets: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Write examples of a data set to a file.

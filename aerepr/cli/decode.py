@@ -11,7 +11,7 @@ from aerepr.cli.options import RUNS, Json, Out, Runs
 
 EXAMPLES = (
     "aerepr decode z.npz --out decoded.png       with the newest run",
-    "aerepr decode my-run z.npy --out decoded.npz",
+    'aerepr decode my-run codes.npz --out decoded.npz         the array "z" or "codes" of the file',
 )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aerepr.cli import output
-from aerepr.cli.options import RUNS, Json, Run, Runs, Sets
+from aerepr.cli.options import RUNS, Json, Run, Runs, Settings
 
 EXAMPLES = (
     "aerepr export                               TorchScript and ONNX of the newest run, as far as they can be made",
@@ -47,7 +47,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder; exports/ in the run if left out.")
     ] = None,
-    sets: Sets = None,
+    sets: Settings = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:

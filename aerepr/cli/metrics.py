@@ -13,7 +13,7 @@ from aerepr.cli.options import Json
 EXAMPLES = (
     "aerepr metrics --codes z.npy --factors y.npy                 every metric; DCI takes minutes",
     "aerepr metrics --codes z.npy --factors y.npy --only mig,sap,dci_lgbm --train-rows 10000 --json",
-    "aerepr metrics --codes codes.npz --only mig --ci             as `aerepr encode` writes it, with its factors",
+    "aerepr metrics --codes codes.npz --shuffle --only sap --ci   as `aerepr encode` writes it, with its factors",
 )
 
 
@@ -33,6 +33,10 @@ def metrics(
         int | None,
         typer.Option("--train-rows", min=1, metavar="N", help="Fit on the first N rows, score the rest; two thirds."),
     ] = None,
+    shuffle: Annotated[
+        bool,
+        typer.Option("--shuffle", help="Put rows into an order drawn by --seed first; those of a grid are sorted."),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of what metrics draw.")] = 0,
     ci: Annotated[bool, typer.Option("--ci", help="Add bootstrap intervals (95 %).")] = False,
     resamples: Annotated[int, typer.Option("--resamples", min=2, metavar="N", help="Of the bootstrap.")] = 100,
@@ -60,6 +64,7 @@ def metrics(
             factors,
             only=[name.strip() for name in only.split(",") if name.strip()] if only is not None else None,
             train_rows=train_rows,
+            shuffle=shuffle,
             seed=seed,
             resamples=resamples if ci else 0,
             sets=sets or (),

@@ -14,6 +14,16 @@ Sets = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as train.steps=500; may be repeated."),
 ]
 
+# Of commands that take a component's own settings.
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One key of the component, as `aerepr plugins show KIND NAME` lists them; may be repeated.",
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and everything else on stderr.")]
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="A TOML spec file.")]
@@ -22,7 +32,7 @@ Run = Annotated[str | None, typer.Argument(metavar="RUN", help="A run's path or 
 
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write instead.")]
 
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the noise.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of what is drawn.")]
 
 RUNS = Path("runs")
 

@@ -133,7 +133,7 @@ def new(
         folder, files = plugin_new.new(name, kind or (), out, catalogue.here())
 
     def text() -> str:
-        steps = [f"cd {folder}", "pip install -e .", "python -m pytest", "aerepr train spec.toml"]
+        steps = [f"cd {folder}", 'pip install -e ".[dev]"', "python -m pytest", "aerepr train spec.toml"]
         return "\n".join([*(str(folder / file) for file in files), "", "Next:", *(f"  {step}" for step in steps)])
 
     output.show({"out": str(folder), "files": files}, as_json, text)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aerepr.cli import output
-from aerepr.cli.options import RUNS, Json, Out, Run, Runs, Seed, Sets
+from aerepr.cli.options import RUNS, Json, Out, Run, Runs, Seed, Settings
 
 EXAMPLES = (
     "aerepr sample                               the newest run, with the sampler of its spec",
@@ -26,7 +26,7 @@ def sample(
     n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 64,
     seed: Seed = 0,
     out: Out = None,
-    sets: Sets = None,
+    sets: Settings = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:

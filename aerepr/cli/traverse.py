@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aerepr.cli import output
-from aerepr.cli.options import RUNS, Json, Key, Out, RunOrData, Runs, Second, Sets
+from aerepr.cli.options import RUNS, Json, Key, Out, RunOrData, Runs, Second, Settings
 
 EXAMPLES = (
     "aerepr traverse                             one row a variable, in decoder order",
@@ -29,7 +29,7 @@ def traverse(
     ] = 0,
     key: Key = None,
     out: Out = None,
-    sets: Sets = None,
+    sets: Settings = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:

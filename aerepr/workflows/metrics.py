@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from aerepr.data.labelled import as_codes, as_factors
@@ -27,6 +28,7 @@ def metrics(
     *,
     only: Sequence[str] | None = None,
     train_rows: int | None = None,
+    shuffle: bool = False,
     seed: int = 0,
     resamples: int = 0,
     sets: Sequence[str] = (),
@@ -40,9 +42,10 @@ def metrics(
         codes: a .npy or .npz file, (N, D). factors: the same, (N, K); None: those beside the codes in an npz file, if any.
         only: names of metrics; None: all that are installed and can do with what is given.
         train_rows: the first rows, which metrics with a split fit on; None: two thirds.
+        shuffle: whether rows are put into an order drawn by the seed first.
         seed: of what metrics draw, and of the intervals. resamples: of the bootstrap; 0 for no intervals.
         sets: settings of metrics, each "metric.key=value". codes_key, factors_key: which array of an npz file.
-        told: is told of work that takes long.
+        told: is told of work that takes long, and of sorted rows where train rows matter.
 
     Returns:
         `numbers` ("metric.field" to number), `intervals` ("metric.field" to [low, high]), `seconds`, `protocol` (both by
@@ -57,10 +60,14 @@ def metrics(
     y_NK = _factors(Path(codes), factors, factors_key)
     if y_NK is not None:
         y_NK = as_factors(y_NK, len(z_ND))
+    if shuffle:
+        order_N = np.random.default_rng(seed).permutation(len(z_ND))
+        z_ND, y_NK = z_ND[order_N], None if y_NK is None else y_NK[order_N]
     names = list(only) if only is not None else arrays.metric_names(registry)
     if only is None and y_NK is None:
         names = [name for name in names if not registry.load("metric", name).supervised]
     specs = _specs(registry, names, sets, train_rows, seed)
+    _tell_of_order(told, specs, y_NK)
     answer: dict[str, Any] = {"numbers": {}, "intervals": {}, "seconds": {}, "protocol": {}, "refused": {}}
     for spec in specs:
         began = time.perf_counter()
@@ -80,6 +87,22 @@ def metrics(
         raise _refusal(answer["refused"])
     answer |= {"rows": len(z_ND), "dimensions": z_ND.shape[1], "factors": 0 if y_NK is None else y_NK.shape[1]}
     return answer
+
+
+def _tell_of_order(
+    told: Callable[[str], None], specs: Sequence[ComponentSpec], y_NK: npt.NDArray[np.int64] | None
+) -> None:
+    """Rows of a grid are often stored sorted: the first of them, train rows, have other classes than the rest."""
+    split = [spec.name for spec in specs if "train_rows" in type(spec).model_fields]
+    if y_NK is None or not split:
+        return
+    steps_NK = np.diff(y_NK, axis=0)
+    sorted_K = ((steps_NK >= 0).all(axis=0) | (steps_NK <= 0).all(axis=0)) & (steps_NK != 0).any(axis=0)
+    if sorted_K.any():
+        told(
+            f"rows are sorted by factor {int(sorted_K.argmax())}: the train rows of {', '.join(split)} have other classes "
+            "than their test rows; --shuffle puts rows into a drawn order"
+        )
 
 
 def _refusal(refused: dict[str, str]) -> AereprError:

@@ -96,6 +96,24 @@ def test_codes_and_factors_in_one_npz(aerepr, files):
     assert aerepr(*asked, "--codes-key", "mu", "--factors-key", "labels").exit_code == 0
 
 
+def test_sorted_rows_are_told_and_can_be_shuffled(aerepr, files):
+    z, y = arrays()
+    rows = np.lexsort(y.T[::-1])
+    np.save("z.npy", z[rows])
+    np.save("y.npy", y[rows])
+    done = aerepr(*GIVEN, "--only", "mig,modularity", "--json")
+    assert "rows are sorted by factor 0: the train rows of modularity have other classes" in done.stderr
+    order = np.random.default_rng(5).permutation(300)
+    shuffled = aerepr(*GIVEN, "--only", "mig,modularity", "--shuffle", "--seed", 5, "--json")
+    assert "sorted" not in shuffled.stderr
+    expected = modularity(z[rows][order], y[rows][order]).score
+    assert json.loads(shuffled.stdout)["modularity.score"] == expected != json.loads(done.stdout)["modularity.score"]
+    # Without train rows their order counts for nothing.
+    assert "sorted" not in aerepr(*GIVEN, "--only", "mig", "--json").stderr
+    np.save("y.npy", y)
+    assert "sorted" not in aerepr(*GIVEN, "--only", "modularity", "--json").stderr
+
+
 def test_without_factors_only_what_needs_none(aerepr, files):
     done = aerepr("metrics", "--codes", "z.npy", "--json")
     assert done.exit_code == 0, done.stderr

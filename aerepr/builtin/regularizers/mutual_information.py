@@ -24,7 +24,9 @@ from aerepr.spec.model import RegularizerSpec
 class MutualInformationSpec(RegularizerSpec):
     """Table `[[model.regularizers]]` with `name = "mutual_information"`."""
 
-    estimator: Estimator = Field("mss", description="of log q(z): minibatch-stratified or minibatch-weighted")
+    estimator: Estimator = Field(
+        "mss", description="of log q(z): mss, minibatch-stratified, or mws, minibatch-weighted"
+    )
 
 
 class MutualInformation(Regularizer):

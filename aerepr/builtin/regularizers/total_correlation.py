@@ -23,7 +23,9 @@ from aerepr.spec.model import RegularizerSpec
 class TotalCorrelationSpec(RegularizerSpec):
     """Table `[[model.regularizers]]` with `name = "total_correlation"`."""
 
-    estimator: Estimator = Field("mss", description="of log q(z): minibatch-stratified or minibatch-weighted")
+    estimator: Estimator = Field(
+        "mss", description="of log q(z): mss, minibatch-stratified, or mws, minibatch-weighted"
+    )
 
 
 class TotalCorrelation(Regularizer):
