@@ -10,8 +10,8 @@ from aerepr.spec.run import RunSpec
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a spec file.
 
-    A recipe may supply any key of `[model]`, the `name` of a component that the file only adjusts, and the whole `[train]`,
-    so none of them is required. Items of lists are never adjusted, and name themselves.
+    A recipe may supply any key of `[model]`, the `name` of a component that the file only adjusts, that of `[sampler]` too, and
+    the whole `[train]`, so none of them is required. Items of lists are never adjusted, and name themselves.
     """
     schema = RunSpec.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -19,7 +19,7 @@ def json_schema() -> dict[str, Any]:
     schema["required"].remove("train")
     model = schema["$defs"]["ModelSpec"]
     model.pop("required", None)
-    for field in model["properties"].values():
+    for field in (*model["properties"].values(), schema["properties"]["sampler"]):
         for option in field.get("anyOf", []):
             for shape in option.get("allOf", []):
                 shape.pop("required", None)

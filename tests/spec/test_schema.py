@@ -123,6 +123,8 @@ def test_it_accepts_a_spec(schema):
     assert accepts(schema, SPEC, schema)
     # Its recipe may say how it is trained.
     assert accepts(schema, {key: value for key, value in SPEC.items() if key != "train"}, schema)
+    # The recipe's sampler, or the default one, adjusted.
+    assert accepts(schema, {**SPEC, "sampler": {"unit": "dimension"}}, schema)
 
 
 @pytest.mark.parametrize(
